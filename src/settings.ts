@@ -1,0 +1,90 @@
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+import { InvalidSetting } from './errors';
+
+/** What the environment says, read once at the start of a process. The README lists every variable. */
+export interface Settings {
+  /** Where the embedded services, the secret key and, unless `storageDir` says otherwise, artifacts lie. */
+  readonly dataDir: string;
+  /** Where artifacts lie: `PENSTOCK_STORAGE`, else below `dataDir`. */
+  readonly storageDir: string;
+  /** PostgreSQL by address; absent: the embedded one. */
+  readonly databaseUrl?: string;
+  /** Whether Temporal is given by address (`TEMPORAL_ADDRESS`, or a profile of Temporal's own configuration file). */
+  readonly temporalGiven: boolean;
+  readonly taskQueue: string;
+  /** Folders below which `file://` urls may be read. */
+  readonly allowedFilePaths: readonly string[];
+  /** Whether sha1 or md5 may be the only known digest of an artifact. */
+  readonly allowWeakDigests: boolean;
+  /** The key that secrets are encrypted with, 32 bytes in base64; absent: a key file below `dataDir`. */
+  readonly secretKey?: string;
+  /** Ports of the embedded services. */
+  readonly ports: { readonly postgres: number; readonly temporal: number; readonly ui: number };
+  readonly logLevel: string;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the settings.
+ *
+ * @throws {@link InvalidSetting} naming the variable, what was expected and what was found.
+ */
+export function readSettings(environment: Environment = process.env): Settings {
+  // An empty variable is one that is not set, as in a compose file.
+  const env: Environment = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const dataDir = resolve(env.PENSTOCK_DATA ?? defaultDataDir(env));
+  return {
+    dataDir,
+    storageDir: readStorageDir(env, dataDir),
+    ...(env.DATABASE_URL ? { databaseUrl: env.DATABASE_URL } : {}),
+    temporalGiven: Boolean(env.TEMPORAL_ADDRESS ?? env.TEMPORAL_PROFILE ?? env.TEMPORAL_CONFIG_FILE),
+    taskQueue: env.PENSTOCK_TASK_QUEUE ?? 'penstock',
+    allowedFilePaths: (env.PENSTOCK_ALLOWED_FILE_PATHS ?? '')
+      .split(':')
+      .filter(Boolean)
+      .map((path) => resolve(path)),
+    allowWeakDigests: readBoolean(env, 'PENSTOCK_ALLOW_WEAK_DIGESTS'),
+    ...(env.PENSTOCK_SECRET_KEY ? { secretKey: env.PENSTOCK_SECRET_KEY } : {}),
+    ports: {
+      postgres: readPort(env, 'PENSTOCK_POSTGRES_PORT', 15432),
+      temporal: readPort(env, 'PENSTOCK_TEMPORAL_PORT', 17233),
+      ui: readPort(env, 'PENSTOCK_TEMPORAL_UI_PORT', 18233),
+    },
+    logLevel: env.PENSTOCK_LOG_LEVEL ?? 'warn',
+  };
+}
+
+/** Root's data lies where the Filesystem Hierarchy Standard puts it; a user's where the XDG Base Directory spec does. */
+function defaultDataDir(env: Environment): string {
+  if (process.getuid?.() === 0) return '/var/lib/penstock';
+  return join(env.XDG_DATA_HOME ?? join(homedir(), '.local', 'share'), 'penstock');
+}
+
+function readStorageDir(env: Environment, dataDir: string): string {
+  const given = env.PENSTOCK_STORAGE;
+  if (!given) return join(dataDir, 'storage');
+  const url = URL.canParse(given) ? new URL(given) : undefined;
+  if (url?.protocol === 'file:' && !url.host && !url.search && !url.hash) return decodeURIComponent(url.pathname);
+  throw new InvalidSetting(`PENSTOCK_STORAGE must be a url such as file:///srv/penstock; found "${given}".`, {
+    expected: 'file:///…',
+    found: given,
+  });
+}
+
+function readPort(env: Environment, name: string, standard: number): number {
+  const given = env[name];
+  if (!given) return standard;
+  const port = Number(given);
+  if (Number.isInteger(port) && port > 0 && port < 65536) return port;
+  throw new InvalidSetting(`${name} must be a port from 1 to 65535; found "${given}".`, { found: given });
+}
+
+function readBoolean(env: Environment, name: string): boolean {
+  const given = env[name];
+  if (!given || given === 'false' || given === '0') return false;
+  if (given === 'true' || given === '1') return true;
+  throw new InvalidSetting(`${name} must be true or false; found "${given}".`, { found: given });
+}

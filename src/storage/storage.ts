@@ -1,0 +1,43 @@
+import type { Readable } from 'node:stream';
+
+/**
+ * Where artifacts and pinned metadata lie. A key is a relative path such as `artifact/ab/cdef…`; what lies under a key is
+ * whole and never changes. {@link artifactKey} and {@link metadataKey} make keys.
+ */
+export interface Storage {
+  /** Begins a new file under a temporary name. */
+  create(): Promise<StorageWriter>;
+  /** The size in bytes of what lies under a key; `undefined` where nothing does. */
+  sizeOf(key: string): Promise<number | undefined>;
+  /** Streams what lies under a key; `start` and `end` are byte offsets, both inclusive. */
+  read(key: string, range?: { readonly start: number; readonly end: number }): Readable;
+  /** Removes what lies under a key; nothing there is no error. */
+  remove(key: string): Promise<void>;
+  /** Removes all that lies under keys which begin with `prefix`, a folder such as `metadata/12`. */
+  removeAll(prefix: string): Promise<void>;
+  /** Returns once all that was put in place before the call survives a power failure. */
+  flush(): Promise<void>;
+}
+
+/** A file that is being written. Exactly one of `commit` and `discard` ends it. */
+export interface StorageWriter {
+  write(chunk: Uint8Array): Promise<void>;
+  /** Puts the file under its key in one step; the same key twice is the same content, and no error. */
+  commit(key: string): Promise<void>;
+  discard(): Promise<void>;
+}
+
+/** The key of an artifact, as pulpcore lays its storage out. */
+export function artifactKey(sha256: string): string {
+  return `artifact/${sha256.slice(0, 2)}/${sha256.slice(2)}`;
+}
+
+/** The folder of the metadata that a sync has pinned. */
+export function metadataPrefix(syncId: string): string {
+  return `metadata/${syncId}`;
+}
+
+/** The key of a metadata file that a sync has pinned. */
+export function metadataKey(syncId: string, sha256: string): string {
+  return `${metadataPrefix(syncId)}/${sha256}`;
+}
