@@ -1,12 +1,13 @@
 import { execFile, type ExecFileOptions } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 import { asError } from '../errors';
 import { DataFolderUnusable, ServiceFailed, ServiceNotInstalled } from './errors';
 import { giveTo, postgresEnvironment, type PostgresUser } from './postgres-user';
+import { endProcess, findProcesses } from './process-table';
 
 /** The role and the database that Penstock works with. */
 export const DATABASE = 'penstock';
@@ -64,6 +65,7 @@ export async function preparePostgresFiles(
   user: PostgresUser,
   { durable, log }: { readonly durable: boolean; readonly log: (line: string) => void },
 ): Promise<PostgresFiles> {
+  await removeHalfMade(home);
   const dataDir = join(home, 'data');
   const passwordFile = join(home, 'password');
   const known = await readFile(passwordFile, 'utf8').catch(() => '');
@@ -83,9 +85,7 @@ export async function preparePostgresFiles(
     log(`The password of the embedded PostgreSQL is lost (${passwordFile}): a new one is made.`);
     await runSql(dataDir, binaries, user, [`alter role ${DATABASE} password '${password}'`]);
   } else {
-    const making = join(home, 'initialising');
-    await rm(making, { recursive: true, force: true });
-    await mkdir(making, { mode: 0o700 });
+    const making = await mkdtemp(join(home, 'initialising-'));
     await giveTo(user, making);
     await runProgram(user, making, [
       binaries.initdb,
@@ -107,6 +107,28 @@ export async function preparePostgresFiles(
   await giveTo(user, `${passwordFile}.new`);
   await rename(`${passwordFile}.new`, passwordFile);
   return { dataDir, password };
+}
+
+/** What is left where Penstock was killed while it made the data; `initdb` may even still be at it. */
+async function removeHalfMade(home: string): Promise<void> {
+  const prefix = join(home, 'initialising-');
+  const makers = await findProcesses(
+    ([program = '', ...args]) =>
+      basename(program) === 'initdb' && args.some((arg) => arg.startsWith(`--pgdata=${prefix}`)),
+  );
+  await Promise.all(
+    makers.map((maker) =>
+      endProcess(maker, [
+        ['SIGTERM', 5_000],
+        ['SIGKILL', 1_000],
+      ]),
+    ),
+  );
+  for (const name of await readdir(home)) {
+    const path = join(home, name);
+    // Where a program still writes to it, the next start removes the rest.
+    if (path.startsWith(prefix)) await rm(path, { recursive: true, force: true }).catch(() => undefined);
+  }
 }
 
 /** Runs statements, one a line, in single-user mode: no server is started, and no password is asked for. */

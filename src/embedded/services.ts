@@ -113,10 +113,12 @@ async function startBoth(
   { log, signal, durable = true, binDir = join(dataDir, 'bin') }: StartServicesOptions,
   started: Supervised[],
 ): Promise<[RunningPostgres | undefined, RunningTemporal | undefined]> {
+  const failure = new AbortController();
+  const either = signal ? AbortSignal.any([signal, failure.signal]) : failure.signal;
   const logPath = (name: string) => join(dataDir, 'logs', `${name}.log`);
   const postgres = async () => {
     if (databaseUrl !== undefined) return undefined;
-    const options = { home: join(dataDir, 'postgres'), logPath: logPath('postgres'), durable, log, signal };
+    const options = { home: join(dataDir, 'postgres'), logPath: logPath('postgres'), durable, log, signal: either };
     const running = await startPostgres({ ...options, port: ports.postgres });
     const again = async () => (await startPostgres({ ...options, signal: undefined, port: running.port })).process;
     started.unshift(new Supervised(running.process, 'PostgreSQL', again, log));
@@ -124,19 +126,23 @@ async function startBoth(
   };
   const temporal = async () => {
     if (temporalGiven) return undefined;
-    const executable = await findTemporalCli({ binDir, log, signal });
-    const options = { home: join(dataDir, 'temporal'), logPath: logPath('temporal'), executable, log, signal };
+    const executable = await findTemporalCli({ binDir, log, signal: either });
+    const options = { home: join(dataDir, 'temporal'), logPath: logPath('temporal'), executable, log, signal: either };
     const running = await startTemporal({ ...options, port: ports.temporal, uiPort: ports.ui });
     const again = async () =>
       (await startTemporal({ ...options, signal: undefined, port: running.port, uiPort: running.uiPort })).process;
     started.push(new Supervised(running.process, 'Temporal', again, log));
     return running;
   };
-  // Both at once, and where one fails the other is waited for, so that it can be ended.
-  const [first, second] = await Promise.allSettled([postgres(), temporal()]);
-  if (first.status === 'rejected') throw first.reason;
-  if (second.status === 'rejected') throw second.reason;
-  return [first.value, second.value];
+  const running = [postgres(), temporal()] as const;
+  try {
+    return await Promise.all(running);
+  } catch (error) {
+    failure.abort(error);
+    // Also the other one is to be known before it can be ended.
+    await Promise.allSettled(running);
+    throw error;
+  }
 }
 
 async function takeLock(settings: ServiceSettings): Promise<DataLock> {

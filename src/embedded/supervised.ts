@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { asError } from '../errors';
-import { ServiceFailed } from './errors';
 import type { ServerProcess } from './server-process';
 
 /** A server that ends this often within {@link WITHIN_MS} is not started again. */
@@ -54,24 +53,22 @@ export class Supervised {
   private async watch(): Promise<void> {
     const ends: number[] = [];
     for (;;) {
-      const how = await this.server.exited;
-      if (this.stopping) return;
-      const now = Date.now();
-      ends.push(now);
-      const recent = ends.filter((at) => now - at < WITHIN_MS).length;
-      if (recent > RESTARTS) throw this.server.failure(`ended ${recent} times within 10 minutes (${how})`);
-      this.log(`The embedded ${this.service} ended (${how}) and is started again.`);
-      await sleep(200 * recent);
-      if (this.isStopping()) return;
-      try {
-        this.server = await this.startAgain();
-      } catch (error) {
+      let how = await this.server.exited;
+      for (let running = false; !running;) {
         if (this.isStopping()) return;
-        throw new ServiceFailed(
-          `The embedded ${this.service} ended (${how}) and could not be started again. ${asError(error).message}`,
-          { service: this.service },
-          { cause: error },
-        );
+        const now = Date.now();
+        ends.push(now);
+        const recent = ends.filter((at) => now - at < WITHIN_MS).length;
+        if (recent > RESTARTS) throw this.server.failure(`ended ${recent} times within 10 minutes (${how})`);
+        this.log(`The embedded ${this.service} ended (${how}) and is started again.`);
+        await sleep(200 * recent);
+        if (this.isStopping()) return;
+        try {
+          this.server = await this.startAgain();
+          running = true;
+        } catch (error) {
+          how = asError(error).message;
+        }
       }
     }
   }

@@ -42,7 +42,7 @@ export async function findTemporalCli(search: CliSearch): Promise<string> {
   const tried: string[] = [];
   log('The Temporal CLI is not installed. Downloading it …');
   try {
-    return await download(binDir, env, signal);
+    return await downloadTemporalCli(binDir, env, signal);
   } catch (error) {
     signal?.throwIfAborted();
     tried.push(`- the download by Temporal's SDK failed: ${firstLine(asError(error).message)}`);
@@ -102,7 +102,11 @@ async function findExecutable(name: string, folders: readonly (string | undefine
  * its native part is made here, in a process of its own, so that it can be ended when there is no network, and so
  * that it leaves the SDK of this process alone.
  */
-async function download(binDir: string, env: NodeJS.ProcessEnv, signal: AbortSignal | undefined): Promise<string> {
+export async function downloadTemporalCli(
+  binDir: string,
+  env: NodeJS.ProcessEnv,
+  signal: AbortSignal | undefined,
+): Promise<string> {
   const bridge = createRequire(require.resolve('@temporalio/worker')).resolve('@temporalio/core-bridge');
   const { version } = createRequire(bridge)('./package.json') as { version: string };
   const target = join(binDir, `temporal-sdk-typescript-${version}`);
@@ -143,7 +147,8 @@ const runtime = native.newRuntime({
   metricsExporter: null,
   workerHeartbeatIntervalMillis: null,
 });
-const exe = { type: 'cached-download', downloadDir, version: 'default', ttl: null, sdkName: 'sdk-typescript', sdkVersion };
+const ttl = 10 * 365 * 86_400_000;
+const exe = { type: 'cached-download', downloadDir, version: 'default', ttl, sdkName: 'sdk-typescript', sdkVersion };
 native
   .newEphemeralServer(runtime, {
     type: 'dev-server', exe, namespace: 'default', ip: '127.0.0.1', port: null, uiPort: null, dbFilename: null, ui: false,

@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { Connection } from '@temporalio/client';
 
 import { ServiceFailed } from './errors';
-import { claimPort, LOOPBACK } from './ports';
+import { claimPort, isListening, LOOPBACK } from './ports';
 import { endProcess, findProcesses, type EndingSignals } from './process-table';
 import { ServerProcess } from './server-process';
 
@@ -99,6 +99,8 @@ function run({ executable, port, uiPort, logPath }: TemporalOptions, file: strin
 
 /** Whether the server answers for its namespace. */
 async function answers(port: number): Promise<boolean> {
+  // A client that is refused once waits for a second before it tries again.
+  if (!(await isListening(port))) return false;
   try {
     const connection = await Connection.connect({ address: `${LOOPBACK}:${port}`, connectTimeout: 2_000 });
     try {
