@@ -1,0 +1,147 @@
+import type { PoolClient } from 'pg';
+
+import { inTransaction } from '../src/models/database';
+import { removeIncompleteVersion, removeStaging } from '../src/staging/discard-sync';
+import { metadataPrefix } from '../src/storage/storage';
+import { currentFence } from './current-workflow';
+import type { ActivityDependencies } from './dependencies';
+import { StaleAttempt } from './stage';
+import { refuseFailures } from './sync-failures';
+import { applyReferences, evictReplaced, removeUndeclared, validateVersion } from './version-rules';
+
+/** What a sync has come to. */
+export interface SyncOutcome {
+  readonly syncId: string;
+  /** The newest complete version of the repository now. */
+  readonly version: number;
+  /** Whether this sync made that version. */
+  readonly changed: boolean;
+  readonly added: number;
+  readonly removed: number;
+  readonly present: number;
+  readonly downloaded: number;
+  /** Bytes. */
+  readonly downloadedBytes: number;
+}
+
+/**
+ * Makes the version visible to readers, in one transaction: removals in mirror mode, evictions by repository key,
+ * references, validation and counts. Where nothing was added or removed there is no new version.
+ */
+export const completeVersion =
+  ({ database, plugins, storage }: ActivityDependencies) =>
+  async ({ syncId }: { readonly syncId: string }): Promise<SyncOutcome> => {
+    const outcome = await inTransaction(database.pool, async (client) => {
+      const sync = await lockSync(client, syncId);
+      if (sync.state === 'completed') return readOutcome(client, syncId);
+      await refuseFailures(client, sync);
+
+      const plugin = plugins.get(sync.plugin);
+      if (sync.mode === 'mirror') await removeUndeclared(client, sync);
+      await evictReplaced(client, sync, plugin);
+      await applyReferences(client, sync, plugin);
+      await validateVersion(client, sync, plugin);
+      await closeVersion(client, sync);
+      return readOutcome(client, syncId);
+    });
+    // Over and visible: what follows only tidies up, and runs again after a crash.
+    await inTransaction(database.pool, (client) => removeStaging(client, syncId));
+    await storage.removeAll(metadataPrefix(syncId));
+    return outcome;
+  };
+
+/** The sync that is being completed, with its version. */
+export interface CompletingSync {
+  readonly id: string;
+  readonly repository: string;
+  readonly repositoryId: string;
+  readonly versionId: string;
+  readonly number: number;
+  readonly state: string;
+  readonly mode: 'additive' | 'mirror';
+  readonly plugin: string;
+}
+
+async function lockSync(client: PoolClient, syncId: string): Promise<CompletingSync> {
+  const { rows } = await client.query<CompletingSync>(
+    `select sync.id, repository.name as repository, repository.id as "repositoryId", version.id as "versionId",
+            version.number, sync.state, sync.mode, repository.type as plugin
+       from syncs sync
+       join repositories repository on repository.id = sync.repository_id
+       left join repository_versions version on version.id = sync.version_id
+      where sync.id = $1 and sync.fence <= $2 and sync.state in ('running', 'completed')
+        for update of sync`,
+    [syncId, currentFence()],
+  );
+  if (!rows[0]) throw new StaleAttempt(`Sync ${syncId}: this attempt to complete it is not the current one.`);
+  return rows[0];
+}
+
+async function closeVersion(
+  client: PoolClient,
+  { id, repositoryId, versionId, number }: CompletingSync,
+): Promise<void> {
+  await client.query(
+    `insert into repository_version_counts (version_id, type, added, removed, present)
+     select $1, content.type,
+            count(*) filter (where held.version_added = $3 and held.version_removed is null),
+            count(*) filter (where held.version_removed = $3),
+            count(*) filter (where held.version_removed is null)
+       from repository_contents held join contents content on content.id = held.content_id
+      where held.repository_id = $2 and (held.version_removed is null or held.version_removed = $3)
+      group by content.type`,
+    [versionId, repositoryId, number],
+  );
+  const { rows } = await client.query<{ added: number; removed: number }>(
+    `select coalesce(sum(added), 0)::int as added, coalesce(sum(removed), 0)::int as removed
+       from repository_version_counts where version_id = $1`,
+    [versionId],
+  );
+  const changed = rows[0] && rows[0].added + rows[0].removed > 0;
+  await archiveProgress(client, id, rows[0]?.removed ?? 0);
+  await client.query(
+    `update syncs set state = 'completed', finished_at = now(), error = null,
+            result_version = case when $2 then $3 else base_version end,
+            downloaded = (select coalesce(sum(downloaded), 0) from sync_batches where sync_id = $1),
+            downloaded_bytes = (select coalesce(sum(downloaded_bytes), 0) from sync_batches where sync_id = $1)
+      where id = $1`,
+    [id, changed, number],
+  );
+  if (changed) {
+    await client.query('update repository_versions set complete = true, completed_at = now() where id = $1', [
+      versionId,
+    ]);
+  } else {
+    await removeIncompleteVersion(client, versionId);
+  }
+}
+
+/** Writes the progress down as it stands, as the batches that it is read from will be gone. */
+async function archiveProgress(client: PoolClient, syncId: string, removed: number): Promise<void> {
+  await client.query(
+    `insert into progress_reports (sync_id, code, message, state, done, total, suffix)
+     select sync_id, code, message, 'completed', done, total, suffix from sync_progress where sync_id = $1
+     union all
+     select $1, 'unassociating.content', 'Un-Associating Content', 'completed', $2, $2, null where $2 > 0`,
+    [syncId, removed],
+  );
+}
+
+async function readOutcome(client: PoolClient, syncId: string): Promise<SyncOutcome> {
+  const { rows } = await client.query<SyncOutcome>(
+    `select sync.id as "syncId", sync.result_version as version, sync.version_id is not null as changed,
+            coalesce(sum(counts.added), 0)::int as added, coalesce(sum(counts.removed), 0)::int as removed,
+            coalesce(sum(counts.present), 0)::int as present,
+            sync.downloaded, sync.downloaded_bytes::float8 as "downloadedBytes"
+       from syncs sync
+       left join repository_versions version on version.repository_id = sync.repository_id and version.number = sync.result_version
+       left join repository_version_counts counts on counts.version_id = version.id
+      where sync.id = $1
+      group by sync.id`,
+    [syncId],
+  );
+  const outcome = rows[0];
+  if (!outcome) throw new Error(`There is no sync ${syncId}.`);
+  // Where this sync made no version, the counts of the one before say nothing about it.
+  return outcome.changed ? outcome : { ...outcome, added: 0, removed: 0 };
+}

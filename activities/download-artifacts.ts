@@ -1,0 +1,113 @@
+import type { WantedArtifact } from '../src/downloads/download-artifact';
+import { downloadArtifact } from '../src/downloads/download-artifact';
+import { digestNames } from '../src/downloads/digests';
+import type { Digests } from '../src/downloads/digests';
+import { PenstockError } from '../src/errors';
+import { artifactKey } from '../src/storage/storage';
+import { StorageFull } from '../src/storage/storage-full';
+import { activitySignal } from './activity-signal';
+import type { ActivityDependencies } from './dependencies';
+import { DownloadRecord } from './download-record';
+import { describeHeartbeats } from './interceptors';
+import { oneRequestAtATime, withRemote } from './remote-session';
+import type { RemoteSession } from './remote-session';
+import { StageAttempt } from './stage';
+import type { BatchTally, StageInput } from './stage';
+
+interface WantedRow extends Digests {
+  readonly ordinal: number;
+  readonly path: string;
+  readonly urls: readonly string[];
+  readonly size: number | null;
+}
+
+/**
+ * Downloads the batch's artifacts that are neither stored nor deferred, each within the remote's limits and retries. What
+ * fails is noted and the rest goes on. What an earlier attempt has put in place before it died is taken, not fetched again.
+ */
+export const downloadArtifacts =
+  (dependencies: ActivityDependencies) =>
+  async (input: StageInput): Promise<BatchTally> => {
+    const attempt = await StageAttempt.begin(dependencies.database.pool, input);
+    const { wanted, remoteId } = await attempt.transaction(async (client) => {
+      await client.query('update staged_artifacts set error = null where batch_id = $1 and error is not null', [
+        attempt.batchId,
+      ]);
+      const { rows: syncs } = await client.query<{ remoteId: string }>(
+        'select remote_id as "remoteId" from syncs where id = $1',
+        [input.syncId],
+      );
+      const { rows } = await client.query<WantedRow>(wantedArtifacts, [attempt.batchId]);
+      return { wanted: rows, remoteId: syncs[0]?.remoteId ?? '' };
+    });
+    const record = new DownloadRecord(attempt);
+    describeHeartbeats(() => ({ downloaded: record.stored, of: wanted.length, bytes: record.bytes }));
+    await withRemote(dependencies, { syncId: input.syncId, remoteId }, input.share ?? oneRequestAtATime, (session) =>
+      downloadAll(dependencies, session, wanted, record),
+    );
+    return attempt.transaction((client) => attempt.tally(client));
+  };
+
+async function downloadAll(
+  { storage, settings }: ActivityDependencies,
+  { client, pool, connection }: RemoteSession,
+  wanted: readonly WantedRow[],
+  record: DownloadRecord,
+): Promise<void> {
+  // One that cannot be a matter of this artifact alone (a full disk, a lost database) ends the others too.
+  const ended = new AbortController();
+  const signal = AbortSignal.any([activitySignal(), ended.signal]);
+  const context = {
+    client,
+    pool,
+    storage,
+    signal,
+    maxRetries: connection.maxRetries,
+    allowWeakDigests: settings.allowWeakDigests,
+    onBytes: (bytes: number) => {
+      record.bytes += bytes;
+    },
+  };
+  const downloads = wanted.map(async ({ ordinal, path, ...row }) => {
+    try {
+      const artifact = asWanted(row);
+      const { sha256, size } = (await findStored(artifact)) ?? (await downloadArtifact(artifact, context));
+      record.add({ ordinal, path, sha256, size, error: null });
+    } catch (error) {
+      if (signal.aborted || !(error instanceof PenstockError) || error instanceof StorageFull) throw error;
+      record.add({ ordinal, path, sha256: null, size: null, error });
+    }
+  });
+
+  async function findStored({ digests, size }: WantedArtifact): Promise<{ sha256: string; size: number } | undefined> {
+    if (digests.sha256 === undefined) return undefined;
+    const stored = await storage.sizeOf(artifactKey(digests.sha256));
+    return stored !== undefined && (size === undefined || size === stored)
+      ? { sha256: digests.sha256, size: stored }
+      : undefined;
+  }
+
+  try {
+    await record.whileWriting(Promise.all(downloads));
+  } catch (error) {
+    ended.abort(error);
+    // Nothing of this attempt may go on after it has ended, and what it has downloaded is kept.
+    await Promise.allSettled(downloads);
+    await record.flush();
+    throw error;
+  }
+}
+
+function asWanted({ urls, size, ...row }: Omit<WantedRow, 'ordinal' | 'path'>): WantedArtifact {
+  const digests = Object.fromEntries(digestNames.flatMap((name) => (row[name] ? [[name, row[name]]] : [])));
+  return { urls, digests, ...(size === null ? {} : { size }) };
+}
+
+const wantedArtifacts = `
+  select staged.ordinal, staged.relative_path as path, staged.urls, staged.size::float8 as size,
+         ${digestNames.map((name) => `staged.${name}`).join(', ')}
+    from staged_artifacts staged
+    join staged_units unit on unit.batch_id = staged.batch_id and unit.ordinal = staged.ordinal
+   where staged.batch_id = $1 and unit.outcome is null
+     and staged.artifact_id is null and staged.stored_sha256 is null and not staged.deferred
+   order by staged.ordinal, staged.relative_path`;

@@ -1,0 +1,81 @@
+import { setTimeout } from 'node:timers/promises';
+
+import type { PenstockError } from '../src/errors';
+import type { StageAttempt } from './stage';
+
+/** What has become of one artifact's download. */
+export interface DownloadResult {
+  readonly ordinal: number;
+  readonly path: string;
+  readonly sha256: string | null;
+  readonly size: number | null;
+  readonly error: PenstockError | null;
+}
+
+/** Milliseconds between two writes: what a crash makes forget of downloads whose sha256 was not declared. */
+const interval = 200;
+
+async function pause(): Promise<false> {
+  await setTimeout(interval, undefined, { ref: false });
+  return false;
+}
+
+/** Writes down what was downloaded, as sets, while the downloads go on. */
+export class DownloadRecord {
+  /** Bytes that have come. */
+  bytes = 0;
+  /** Artifacts that are stored. */
+  stored = 0;
+  private pending: DownloadResult[] = [];
+
+  constructor(private readonly attempt: StageAttempt) {}
+
+  add(result: DownloadResult): void {
+    if (result.sha256 !== null) this.stored += 1;
+    this.pending.push(result);
+  }
+
+  /** Writes at intervals until the downloads are over, and what is left then. */
+  async whileWriting(downloads: Promise<unknown>): Promise<void> {
+    const over = downloads.then(() => true);
+    // Thrown below; until then somebody has to have seen it.
+    over.catch(() => undefined);
+    while (!(await Promise.race([over, pause()]))) await this.flush();
+    await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    const results = this.pending;
+    if (results.length === 0) return;
+    this.pending = [];
+    await this.attempt.transaction(async (client) => {
+      await client.query(writeResults, [
+        this.attempt.batchId,
+        results.map(({ ordinal }) => ordinal),
+        results.map(({ path }) => path),
+        results.map(({ sha256 }) => sha256),
+        results.map(({ size }) => size),
+        results.map(
+          ({ error }) =>
+            error &&
+            JSON.stringify({ type: error.name, message: error.message, transient: error.transient, ...error.details }),
+        ),
+      ]);
+      await client.query(countDownloads, [this.attempt.batchId]);
+    });
+  }
+}
+
+const writeResults = `
+  update staged_artifacts staged set stored_sha256 = result.sha256, stored_size = result.size, error = result.error
+    from unnest($2::integer[], $3::text[], $4::text[], $5::bigint[], $6::jsonb[]) as result (ordinal, path, sha256, size, error)
+   where staged.batch_id = $1 and staged.ordinal = result.ordinal and staged.relative_path = result.path`;
+
+/** Counted afresh, not added to: an attempt that runs again counts nothing twice. */
+const countDownloads = `
+  update sync_batches batch set downloads = counted.downloads, downloaded = counted.downloaded, downloaded_bytes = counted.bytes
+    from (select count(*) filter (where stored_sha256 is not null or (artifact_id is null and not deferred)) as downloads,
+                 count(*) filter (where stored_sha256 is not null) as downloaded,
+                 coalesce(sum(stored_size), 0) as bytes
+            from staged_artifacts where batch_id = $1) counted
+   where batch.id = $1`;

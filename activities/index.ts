@@ -1,0 +1,40 @@
+import { associateContents } from './associate-contents';
+import { closeSync } from './close-sync';
+import { completeVersion } from './complete-version';
+import type { ActivityDependencies } from './dependencies';
+import { discoverContents } from './discover-contents';
+import { downloadArtifacts } from './download-artifacts';
+import { openVersion } from './open-version';
+import { ownStageActivities } from './own-stage';
+import { queryExistingArtifacts } from './query-existing-artifacts';
+import { queryExistingContents } from './query-existing-contents';
+import { resolveContentFutures } from './resolve-content-futures';
+import { saveArtifacts } from './save-artifacts';
+import { saveContents } from './save-contents';
+import { saveRemoteArtifacts } from './save-remote-artifacts';
+
+export type { ActivityDependencies } from './dependencies';
+
+/** The stages in the order in which the standard pipeline runs them, between those that begin and end a sync. */
+export function createActivities(dependencies: ActivityDependencies) {
+  return {
+    openVersion: openVersion(dependencies),
+    discoverContents: discoverContents(dependencies),
+
+    queryExistingContents: queryExistingContents(dependencies),
+    queryExistingArtifacts: queryExistingArtifacts(dependencies),
+    downloadArtifacts: downloadArtifacts(dependencies),
+    saveArtifacts: saveArtifacts(dependencies),
+    saveContents: saveContents(dependencies),
+    saveRemoteArtifacts: saveRemoteArtifacts(dependencies),
+    resolveContentFutures: resolveContentFutures(dependencies),
+    associateContents: associateContents(dependencies),
+    ...ownStageActivities(dependencies),
+
+    completeVersion: completeVersion(dependencies),
+    closeSync: closeSync(dependencies),
+  };
+}
+
+/** What the workflow calls. Stages are called by the names in the plan that `openVersion` returns. */
+export type Activities = ReturnType<typeof createActivities>;

@@ -1,0 +1,313 @@
+import type { PoolClient } from 'pg';
+
+import { inTransaction } from '../src/models/database';
+import type { SyncMode } from '../src/models/sync-models';
+import { CannotSync, RepositoryNotFound } from '../src/models/sync-errors';
+import type { Policy } from '../src/models/repository-models';
+import { standardPipeline } from '../src/plugins/plugin';
+import type { Plugin, StandardStage } from '../src/plugins/plugin';
+import { discardSync } from '../src/staging/discard-sync';
+import { metadataPrefix } from '../src/storage/storage';
+import { activitySignal } from './activity-signal';
+import { currentFence, currentWorkflow } from './current-workflow';
+import type { ActivityDependencies } from './dependencies';
+import { changedMetadata } from './pinned-metadata';
+import { openNumbers } from './open-numbers';
+import type { NumberRange } from './open-numbers';
+import { oneRequestAtATime, withRemote } from './remote-session';
+import type { BatchTally, DownloadShare } from './stage';
+
+/** What a sync is asked to do. */
+export interface OpenVersionInput {
+  readonly repository: string;
+  readonly mode: SyncMode;
+  /** Whether to end at once where nothing has changed since the last completed sync. */
+  readonly optimize: boolean;
+}
+
+/** A stage as the workflow runs it: pipelines are data. */
+export interface PlannedStage {
+  /** Its name, and that of its activity. */
+  readonly name: string;
+  /** It runs where one of these is above zero; it always runs where there are none. */
+  readonly needs: readonly (keyof BatchTally)[];
+  /** Whether it makes requests to the remote. */
+  readonly requests: boolean;
+}
+
+/** The version that a sync works on: begun now, or by the sync that was interrupted. */
+export interface OpenedVersion {
+  readonly syncId: string;
+  readonly plugin: string;
+  readonly remote: string;
+  readonly policy: Policy;
+  readonly version: number;
+  /** Nothing has changed since the last completed sync; `version` is what that one has made. */
+  readonly skipped: boolean;
+  /** Whether it goes on with what an interrupted sync has done. */
+  readonly resumed: boolean;
+  readonly stages: readonly PlannedStage[];
+  /** What the remote allows for the whole sync. */
+  readonly limits: DownloadShare;
+  /** The last batch and the last discovery that are known, and those up to there which are not over. */
+  readonly batches: number;
+  readonly openBatches: readonly NumberRange[];
+  readonly discoveries: number;
+  readonly openDiscoveries: readonly NumberRange[];
+}
+
+/** Begins a version, or goes on with the one that was begun, where upstream's metadata is still the same. */
+export const openVersion =
+  (dependencies: ActivityDependencies) =>
+  async (input: OpenVersionInput): Promise<OpenedVersion> => {
+    const { database, plugins, storage } = dependencies;
+    const target = await findTarget(database.pool, input.repository);
+    const plugin = plugins.get(target.type);
+    const open = await findOpenSync(database.pool, target.repositoryId);
+
+    if (open && sameSource(open, target) && !(await metadataChanged(dependencies, open.id, target.remoteId))) {
+      await inTransaction(database.pool, (client) => resumeSync(client, open.id, input));
+      return describe(dependencies, open.id, plugin, true);
+    }
+    const last = input.optimize && !open ? await findLastCompleted(database.pool, target.repositoryId) : undefined;
+    if (
+      last?.mode === input.mode &&
+      sameSource(last, target) &&
+      last.pins > 0 &&
+      last.resultVersion === target.latest &&
+      !(await metadataChanged(dependencies, last.id, target.remoteId))
+    ) {
+      const syncId = await insertSync(database.pool, target, input, 'skipped', null);
+      return { ...(await describe(dependencies, syncId, plugin, false)), version: target.latest, skipped: true };
+    }
+    const syncId = await inTransaction(database.pool, async (client) => {
+      await client.query('select 1 from repositories where id = $1 for update', [target.repositoryId]);
+      if (open) await discardSync(client, open.id);
+      return beginSync(client, target, input);
+    });
+    if (open) await storage.removeAll(metadataPrefix(open.id));
+    return describe(dependencies, syncId, plugin, false);
+  };
+
+type Queryable = Pick<PoolClient, 'query'>;
+
+interface Target {
+  readonly repositoryId: string;
+  readonly type: string;
+  readonly remoteId: string;
+  readonly url: string;
+  readonly policy: Policy;
+  readonly latest: number;
+}
+
+async function findTarget(client: Queryable, repository: string): Promise<Target> {
+  const { rows } = await client.query<Target & { remote: string | null; remoteType: string }>(
+    `select repository.id as "repositoryId", repository.type, remote.id as "remoteId", remote.name as remote,
+            remote.type as "remoteType", remote.url, remote.policy,
+            coalesce((select max(number) from repository_versions where repository_id = repository.id and complete), 0) as latest
+       from repositories repository left join remotes remote on remote.id = repository.remote_id
+      where repository.name = $1`,
+    [repository],
+  );
+  const target = rows[0];
+  if (!target) throw new RepositoryNotFound(repository);
+  if (target.remote === null) {
+    throw new CannotSync(
+      `Repository "${repository}" has no remote. Give it one: penstock repository update ${repository} --remote NAME`,
+      { repository },
+    );
+  }
+  if (target.remoteType !== target.type) {
+    throw new CannotSync(
+      `Repository "${repository}" is of type ${target.type}, its remote "${target.remote}" of type ${target.remoteType}.`,
+      {
+        repository,
+        remote: target.remote,
+        expected: target.type,
+        found: target.remoteType,
+      },
+    );
+  }
+  return target;
+}
+
+interface EarlierSync {
+  readonly id: string;
+  readonly remoteId: string | null;
+  readonly url: string;
+  readonly policy: string;
+  readonly mode: SyncMode;
+  readonly resultVersion: number | null;
+  readonly pins: number;
+}
+
+const earlierSync = `
+  select id, remote_id as "remoteId", url, policy, mode, result_version as "resultVersion",
+         (select count(*)::int from sync_metadata where sync_id = syncs.id) as pins
+    from syncs`;
+
+async function findOpenSync(client: Queryable, repositoryId: string): Promise<EarlierSync | undefined> {
+  const { rows } = await client.query<EarlierSync>(
+    `${earlierSync} where repository_id = $1 and state in ('running', 'failed', 'canceled')`,
+    [repositoryId],
+  );
+  return rows[0];
+}
+
+async function findLastCompleted(client: Queryable, repositoryId: string): Promise<EarlierSync | undefined> {
+  const { rows } = await client.query<EarlierSync>(
+    `${earlierSync} where repository_id = $1 and state = 'completed' order by id desc limit 1`,
+    [repositoryId],
+  );
+  return rows[0];
+}
+
+function sameSource(earlier: EarlierSync, target: Target): boolean {
+  return earlier.remoteId === target.remoteId && earlier.url === target.url && earlier.policy === target.policy;
+}
+
+async function metadataChanged(dependencies: ActivityDependencies, syncId: string, remoteId: string): Promise<boolean> {
+  return withRemote(dependencies, { syncId, remoteId }, oneRequestAtATime, (session) =>
+    changedMetadata(dependencies, session, { syncId, signal: activitySignal() }),
+  );
+}
+
+async function beginSync(client: PoolClient, target: Target, input: OpenVersionInput): Promise<string> {
+  const { rows } = await client.query<{ id: string }>(
+    `insert into repository_versions (repository_id, number)
+     select $1, coalesce(max(number), 0) + 1 from repository_versions where repository_id = $1 returning id`,
+    [target.repositoryId],
+  );
+  const syncId = await insertSync(client, target, input, 'running', rows[0]?.id ?? null);
+  await client.query(
+    `with begun as (update syncs set discoveries = 1 where id = $1)
+     insert into sync_discoveries (sync_id, number, step) values ($1, 1, 'start')`,
+    [syncId],
+  );
+  return syncId;
+}
+
+async function insertSync(
+  client: Queryable,
+  target: Target,
+  input: OpenVersionInput,
+  state: 'running' | 'skipped',
+  versionId: string | null,
+): Promise<string> {
+  const { workflowId, runId } = currentWorkflow();
+  const fence = currentFence();
+  const { rows } = await client.query<{ id: string }>(
+    `insert into syncs (repository_id, remote_id, version_id, state, mode, policy, url, base_version, result_version,
+                        workflow_id, run_id, fence, finished_at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, case when $4 = 'skipped' then $8::integer end, $9, $10, $11,
+             case when $4 = 'skipped' then now() end)
+     returning id`,
+    [
+      target.repositoryId,
+      target.remoteId,
+      versionId,
+      state,
+      input.mode,
+      target.policy,
+      target.url,
+      target.latest,
+      workflowId,
+      runId,
+      fence,
+    ],
+  );
+  const id = rows[0]?.id;
+  if (!id) throw new Error('an insert that succeeded returns its row');
+  return id;
+}
+
+/** Takes an interrupted sync over. Whatever attempt of its activities is still alive somewhere can no longer write. */
+async function resumeSync(client: PoolClient, syncId: string, { mode }: OpenVersionInput): Promise<void> {
+  const { runId } = currentWorkflow();
+  const fence = currentFence();
+  await client.query(`update sync_batches set fence = greatest(fence, $2) where sync_id = $1 and not finished`, [
+    syncId,
+    fence,
+  ]);
+  await client.query(`update sync_discoveries set fence = greatest(fence, $2) where sync_id = $1 and not finished`, [
+    syncId,
+    fence,
+  ]);
+  // What was refused is looked at again: the plugin, or what it asks, may have been mended.
+  await client.query(
+    `update staged_units unit set outcome = null, error = null
+       from sync_batches batch
+      where batch.sync_id = $1 and unit.batch_id = batch.id and unit.outcome = 'refused'`,
+    [syncId],
+  );
+  await client.query(
+    `update syncs set state = 'running', finished_at = null, error = null, mode = $2, run_id = $3, fence = $4,
+            runs = runs + case when run_id = $3 then 0 else 1 end, resumed_at = now()
+      where id = $1 and fence <= $4`,
+    [syncId, mode, runId, fence],
+  );
+}
+
+async function describe(
+  { database }: ActivityDependencies,
+  syncId: string,
+  plugin: Plugin,
+  resumed: boolean,
+): Promise<OpenedVersion> {
+  const { rows } = await database.pool.query<{
+    remote: string;
+    policy: Policy;
+    version: number | null;
+    batches: number;
+    discoveries: number;
+    slots: number;
+    rate: number | null;
+  }>(
+    `select remote.name as remote, sync.policy, version.number as version, sync.batches, sync.discoveries,
+            remote.download_concurrency as slots, remote.rate_limit as rate
+       from syncs sync
+       join remotes remote on remote.id = sync.remote_id
+       left join repository_versions version on version.id = sync.version_id
+      where sync.id = $1`,
+    [syncId],
+  );
+  const sync = rows[0];
+  if (!sync) throw new Error(`There is no sync ${syncId}.`);
+  return {
+    syncId,
+    plugin: plugin.name,
+    remote: sync.remote,
+    policy: sync.policy,
+    version: sync.version ?? 0,
+    skipped: false,
+    resumed,
+    stages: plugin.pipeline.map((name) => planStage(plugin, name)),
+    limits: { slots: sync.slots, requestsPerSecond: sync.rate },
+    batches: sync.batches,
+    openBatches: await openNumbers(database.pool, 'sync_batches', syncId),
+    discoveries: sync.discoveries,
+    openDiscoveries: await openNumbers(database.pool, 'sync_discoveries', syncId),
+  };
+}
+
+const standardNeeds: Readonly<Record<StandardStage, PlannedStage['needs']>> = {
+  queryExistingContents: [],
+  queryExistingArtifacts: ['unknownArtifacts'],
+  downloadArtifacts: ['downloads'],
+  saveArtifacts: ['unsavedArtifacts'],
+  saveContents: ['newContents', 'unattachedArtifacts'],
+  saveRemoteArtifacts: ['unsourcedArtifacts'],
+  resolveContentFutures: ['futures'],
+  associateContents: [],
+};
+
+function planStage(plugin: Plugin, name: string): PlannedStage {
+  const own = plugin.stages[name];
+  if (own) {
+    const needs: PlannedStage['needs'] = own.kind === 'unit' && own.units === 'new' ? ['newContents'] : [];
+    return { name: `${plugin.name}.${name}`, needs, requests: true };
+  }
+  const standard = standardPipeline.find((each) => each === name);
+  if (!standard) throw new Error(`There is no stage "${name}".`);
+  return { name, needs: standardNeeds[standard], requests: name === 'downloadArtifacts' };
+}

@@ -1,0 +1,111 @@
+import type { PoolClient } from 'pg';
+
+import { artifactKey } from '../src/storage/storage';
+import type { Storage } from '../src/storage/storage';
+import type { ContentType } from '../src/plugins/content-type';
+import { sameNaturalKey, stagedKey } from '../src/staging/content-sql';
+import type { ActivityDependencies } from './dependencies';
+import { StageAttempt } from './stage';
+import type { BatchTally, StageInput } from './stage';
+
+/**
+ * Finds the contents of the batch that are saved already, by type and natural key, with their artifacts: what is complete
+ * skips the stages that follow. The same content twice in the batch becomes one.
+ */
+export const queryExistingContents =
+  ({ database, storage, plugins }: ActivityDependencies) =>
+  async (input: StageInput): Promise<BatchTally> => {
+    const attempt = await StageAttempt.begin(database.pool, input);
+    const attached = await attempt.transaction(async (client) => {
+      const { rows: types } = await client.query<{ type: string; plugin: string }>(
+        `select distinct unit.type, repository.type as plugin
+           from staged_units unit, syncs sync join repositories repository on repository.id = sync.repository_id
+          where unit.batch_id = $1 and sync.id = $2 order by unit.type`,
+        [attempt.batchId, input.syncId],
+      );
+      for (const { type, plugin } of types)
+        await takeKnownContents(client, attempt.batchId, plugins.get(plugin).content(type));
+      const { rows } = await client.query<StoredRow>(takeAttachedArtifacts, [attempt.batchId, input.syncId]);
+      return rows;
+    });
+    const lost = await findLost(storage, attached);
+    return attempt.transaction(async (client) => {
+      if (lost.length > 0) await forgetArtifacts(client, attempt.batchId, lost);
+      return attempt.tally(client);
+    });
+  };
+
+async function takeKnownContents(client: PoolClient, batchId: string, type: ContentType): Promise<void> {
+  // A thousand look-ups in the unique index of the natural key.
+  await client.query(
+    `update staged_units unit set content_id = existing.content_id, known = true
+       from ${type.table} existing
+      where unit.batch_id = $1 and unit.type = $2 and not unit.known and ${sameNaturalKey(type, 'existing')}`,
+    [batchId, type.name],
+  );
+  // The same content several times in one batch takes the lowest of its ids.
+  await client.query(
+    `with same as materialized (
+       select ordinal, content_id, min(content_id) over (partition by ${stagedKey(type)}) as first_id
+         from staged_units unit where batch_id = $1 and type = $2 and not known
+     )
+     update staged_units unit set content_id = same.first_id
+       from same
+      where unit.batch_id = $1 and unit.ordinal = same.ordinal and same.content_id <> same.first_id`,
+    [batchId, type.name],
+  );
+}
+
+/**
+ * The set: files of known contents that have a content artifact. An artifact with other digests than were declared is not
+ * taken; saving the content will refuse it.
+ */
+const takeAttachedArtifacts = `
+  update staged_artifacts staged
+     set artifact_id = coalesce(staged.artifact_id, attached.artifact_id), attached = true,
+         sourced = exists (select from remote_artifacts source
+                            where source.content_artifact_id = attached.id and source.remote_id = attached.remote_id
+                              and source.urls = staged.urls)
+    from (select unit.ordinal, content_artifact.id, content_artifact.relative_path, content_artifact.artifact_id,
+                 artifact.sha256, artifact.size, sync.remote_id
+            from staged_units unit
+            join content_artifacts content_artifact on content_artifact.content_id = unit.content_id
+            left join artifacts artifact on artifact.id = content_artifact.artifact_id
+            join syncs sync on sync.id = $2
+           where unit.batch_id = $1 and unit.known and unit.outcome is null) attached
+   where staged.batch_id = $1 and staged.ordinal = attached.ordinal and staged.relative_path = attached.relative_path
+     and (staged.artifact_id is null or staged.artifact_id = attached.artifact_id)
+     and (attached.sha256 is null or staged.sha256 is null or staged.sha256 = attached.sha256)
+  returning attached.artifact_id as "artifactId", attached.sha256, attached.size::float8 as size`;
+
+/** An artifact that a stage has found in the database. */
+export interface StoredRow {
+  readonly artifactId: string | null;
+  readonly sha256: string | null;
+  readonly size: number | null;
+}
+
+/** Of artifacts that the database knows, those whose file is gone or has another size: they are downloaded again. */
+export async function findLost(storage: Storage, rows: readonly StoredRow[]): Promise<string[]> {
+  const lost: string[] = [];
+  await Promise.all(
+    rows.map(async ({ artifactId, sha256, size }) => {
+      if (artifactId === null || sha256 === null) return;
+      if ((await storage.sizeOf(artifactKey(sha256))) !== size) lost.push(artifactId);
+    }),
+  );
+  return lost;
+}
+
+/** Lets the stages that follow treat artifacts as not stored. */
+export async function forgetArtifacts(
+  client: PoolClient,
+  batchId: string,
+  artifactIds: readonly string[],
+): Promise<void> {
+  await client.query(
+    `update staged_artifacts set artifact_id = null, stored_sha256 = null, stored_size = null
+      where batch_id = $1 and artifact_id = any($2::bigint[])`,
+    [batchId, artifactIds],
+  );
+}

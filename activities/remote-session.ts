@@ -1,0 +1,42 @@
+import type { DownloadPool } from '../src/downloads/download-pool';
+import { RemoteClient } from '../src/downloads/remote-client';
+import type { RemoteConnection } from '../src/downloads/remote';
+import { connectionOf } from '../src/models/remote-secrets';
+import { Remote } from '../src/models/repository-models';
+import { CannotSync } from '../src/models/sync-errors';
+import type { RemoteSummary } from '../src/plugins/plugin';
+import type { ActivityDependencies } from './dependencies';
+import type { DownloadShare } from './stage';
+
+/** A remote that an activity talks to, within its share of the sync's limits. */
+export interface RemoteSession {
+  readonly connection: RemoteConnection;
+  readonly summary: RemoteSummary;
+  readonly client: RemoteClient;
+  readonly pool: DownloadPool;
+}
+
+/** One request at a time, for activities that read metadata. */
+export const oneRequestAtATime: DownloadShare = { slots: 1, requestsPerSecond: null };
+
+/** Opens the remote of a sync for the time of some work, and closes it after that. */
+export async function withRemote<T>(
+  { pools, secrets, settings }: ActivityDependencies,
+  { syncId, remoteId }: { readonly syncId: string; readonly remoteId: string },
+  share: DownloadShare,
+  work: (session: RemoteSession) => Promise<T>,
+): Promise<T> {
+  const remote = await Remote.findByPk(remoteId);
+  if (!remote)
+    throw new CannotSync('The remote was deleted while it was synced. Give the repository another one and sync again.');
+  const connection = connectionOf(remote, secrets);
+  const client = new RemoteClient(connection, settings);
+  const joined = pools.join(syncId, share);
+  try {
+    const summary = { name: remote.name, url: remote.url, policy: remote.policy };
+    return await work({ connection, summary, client, pool: joined.pool });
+  } finally {
+    joined.leave();
+    await client.close();
+  }
+}

@@ -1,0 +1,46 @@
+import type { ResolvedContent } from '../src/plugins/plugin';
+import { artifactKey } from '../src/storage/storage';
+import type { ActivityDependencies } from './dependencies';
+import type { DiscoveryReference } from './discovery';
+
+interface ResolvedRow {
+  readonly type: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly artifacts: readonly { readonly path: string; readonly sha256: string | null }[];
+}
+
+/** The contents that a discovery goes on from, in the order in which they were declared; at most one batch of them. */
+export async function* readResolved(
+  { database, storage }: ActivityDependencies,
+  { syncId, discovery }: DiscoveryReference,
+): AsyncGenerator<ResolvedContent> {
+  const { rows } = await database.pool.query<ResolvedRow>(
+    `select unit.type, unit.fields,
+            coalesce(json_agg(json_build_object('path', staged.relative_path, 'sha256', artifact.sha256) order by staged.relative_path)
+                       filter (where staged.relative_path is not null), '[]') as artifacts
+       from sync_discoveries discovery
+       join staged_units unit on unit.batch_id = discovery.batch_id and unit.discovery = discovery.number
+       left join staged_artifacts staged on staged.batch_id = unit.batch_id and staged.ordinal = unit.ordinal
+       left join artifacts artifact on artifact.id = staged.artifact_id
+      where discovery.sync_id = $1 and discovery.number = $2
+      group by unit.batch_id, unit.ordinal
+      order by unit.ordinal`,
+    [syncId, discovery],
+  );
+  for (const { type, fields, artifacts } of rows) {
+    yield {
+      content: { type, fields },
+      artifacts: artifacts.map(({ path, sha256 }) => ({
+        relativePath: path,
+        sha256,
+        stream: () => {
+          if (sha256 === null)
+            throw new Error(
+              `${type} ${JSON.stringify(fields)}: "${path}" is deferred, so there is nothing to read yet.`,
+            );
+          return storage.read(artifactKey(sha256));
+        },
+      })),
+    };
+  }
+}

@@ -1,0 +1,105 @@
+import type { PoolClient } from 'pg';
+
+import type { ContentType } from '../src/plugins/content-type';
+import { sameNaturalKey, stagedKey, stagedValue } from '../src/staging/content-sql';
+import { batchSql } from '../src/staging/batch-sql';
+import type { ActivityDependencies } from './dependencies';
+import { StageAttempt } from './stage';
+import type { BatchTally, StageInput } from './stage';
+
+/**
+ * Saves the contents of the batch that are new and whole, and ties files to contents: also to known ones whose file was
+ * deferred until now. Another file for the same content and path is refused, with both digests.
+ */
+export const saveContents =
+  ({ database, plugins }: ActivityDependencies) =>
+  async (input: StageInput): Promise<BatchTally> => {
+    const attempt = await StageAttempt.begin(database.pool, input);
+    return attempt.transaction(async (client) => {
+      const { rows: types } = await client.query<{ type: string; plugin: string; units: number }>(
+        `select unit.type, repository.type as plugin, count(*)::int as units
+           from whole_units unit, syncs sync join repositories repository on repository.id = sync.repository_id
+          where unit.batch_id = $1 and not unit.known and sync.id = $2
+          group by unit.type, repository.type order by unit.type`,
+        [attempt.batchId, input.syncId],
+      );
+      const plugin = types[0] && plugins.get(types[0].plugin);
+      const sql = batchSql(client, attempt.batchId);
+      await plugin?.saveHooks.before?.(sql);
+      for (const { type, units } of types) {
+        if (plugin) await insertContents(client, attempt.batchId, plugin.content(type), units);
+      }
+      await plugin?.saveHooks.after?.(sql);
+      await client.query(attachArtifacts, [attempt.batchId]);
+      await client.query(refuseOtherArtifacts, [attempt.batchId]);
+      await client.query(markAttached, [attempt.batchId]);
+      await client.query(
+        `update staged_units set known = true where batch_id = $1 and not known and ordinal in (select ordinal from whole_units where batch_id = $1)`,
+        [attempt.batchId],
+      );
+      return attempt.tally(client);
+    });
+  };
+
+async function insertContents(client: PoolClient, batchId: string, type: ContentType, units: number): Promise<void> {
+  const names = type.columns.map(({ name }) => name).join(', ');
+  const values = type.columns.map((column) => `${stagedValue(column)} as ${column.name}`).join(', ');
+  const key = type.naturalKey.map(({ name }) => name).join(', ');
+  // In the order of the natural key: another sync that saves the same contents waits, and never in a circle.
+  const { rowCount } = await client.query(
+    `with fresh as (
+       select distinct on (${stagedKey(type)}) unit.content_id, ${values}
+         from whole_units unit where unit.batch_id = $1 and unit.type = $2 and not unit.known
+        order by ${stagedKey(type)}, unit.content_id
+     ), saved as (
+       insert into ${type.table} (content_id, ${names})
+       select content_id, ${names} from fresh order by ${key}
+       on conflict do nothing
+       returning content_id
+     )
+     insert into contents (id, type) select content_id, $2 from saved`,
+    [batchId, type.name],
+  );
+  if (rowCount === units) return;
+  // Saved meanwhile by another sync, or by another batch of this one: theirs is the row.
+  await client.query(
+    `update staged_units unit set content_id = existing.content_id
+       from ${type.table} existing
+      where unit.batch_id = $1 and unit.type = $2 and not unit.known and ${sameNaturalKey(type, 'existing')}
+        and unit.content_id <> existing.content_id`,
+    [batchId, type.name],
+  );
+}
+
+const attachArtifacts = `
+  insert into content_artifacts (content_id, artifact_id, relative_path)
+  select distinct on (unit.content_id, staged.relative_path) unit.content_id, staged.artifact_id, staged.relative_path
+    from whole_units unit
+    join staged_artifacts staged on staged.batch_id = unit.batch_id and staged.ordinal = unit.ordinal
+   where unit.batch_id = $1 and staged.batch_id = $1 and not staged.attached
+   order by unit.content_id, staged.relative_path, staged.artifact_id nulls last
+  on conflict (content_id, relative_path) do update set artifact_id = excluded.artifact_id
+   where content_artifacts.artifact_id is null and excluded.artifact_id is not null`;
+
+const refuseOtherArtifacts = `
+  update staged_units unit
+     set outcome = 'refused',
+         error = jsonb_build_object(
+           'type', 'ContentArtifactConflict',
+           'message', format('%s has the file "%s" with sha256 %s already; this one has %s. Content never changes: upstream has to give it another natural key.',
+                             unit.type, other.relative_path, other.saved, other.declared),
+           'path', other.relative_path, 'expected', other.saved, 'found', other.declared, 'transient', false)
+    from (select staged.ordinal, staged.relative_path, artifact.sha256 as saved,
+                 coalesce(staged.stored_sha256, staged.sha256) as declared
+            from whole_units unit
+            join staged_artifacts staged on staged.batch_id = unit.batch_id and staged.ordinal = unit.ordinal
+            join content_artifacts attached
+              on attached.content_id = unit.content_id and attached.relative_path = staged.relative_path
+            join artifacts artifact on artifact.id = attached.artifact_id
+           where unit.batch_id = $1 and staged.batch_id = $1 and not staged.attached
+             and coalesce(staged.stored_sha256, staged.sha256) <> artifact.sha256) other
+   where unit.batch_id = $1 and unit.ordinal = other.ordinal`;
+
+const markAttached = `
+  update staged_artifacts set attached = true
+   where batch_id = $1 and not attached and ordinal in (select ordinal from whole_units where batch_id = $1)`;

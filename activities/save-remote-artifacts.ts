@@ -1,0 +1,37 @@
+import type { ActivityDependencies } from './dependencies';
+import { StageAttempt } from './stage';
+import type { BatchTally, StageInput } from './stage';
+
+/** Records where each file of the batch can be fetched: one remote artifact for each remote, with its newest urls. */
+export const saveRemoteArtifacts =
+  ({ database }: ActivityDependencies) =>
+  async (input: StageInput): Promise<BatchTally> => {
+    const attempt = await StageAttempt.begin(database.pool, input);
+    return attempt.transaction(async (client) => {
+      await client.query(upsertRemoteArtifacts, [attempt.batchId, input.syncId]);
+      await client.query(
+        `update staged_artifacts set sourced = true
+          where batch_id = $1 and not sourced
+            and ordinal in (select ordinal from whole_units where batch_id = $1 and known)`,
+        [attempt.batchId],
+      );
+      return attempt.tally(client);
+    });
+  };
+
+/** The set: the artifacts of the batch's saved units whose source is not recorded; ordered, so that no two syncs deadlock. */
+const upsertRemoteArtifacts = `
+  insert into remote_artifacts (content_artifact_id, remote_id, urls, size, sha256, sha512, sha384, sha224, sha1, md5)
+  select distinct on (attached.id) attached.id, sync.remote_id, staged.urls, staged.size,
+         staged.sha256, staged.sha512, staged.sha384, staged.sha224, staged.sha1, staged.md5
+    from whole_units unit
+    join staged_artifacts staged on staged.batch_id = unit.batch_id and staged.ordinal = unit.ordinal
+    join content_artifacts attached
+      on attached.content_id = unit.content_id and attached.relative_path = staged.relative_path
+    join syncs sync on sync.id = $2
+   where unit.batch_id = $1 and staged.batch_id = $1 and unit.known and not staged.sourced
+   order by attached.id, unit.ordinal
+  on conflict (content_artifact_id, remote_id) do update
+     set urls = excluded.urls, size = excluded.size, sha256 = excluded.sha256, sha512 = excluded.sha512,
+         sha384 = excluded.sha384, sha224 = excluded.sha224, sha1 = excluded.sha1, md5 = excluded.md5
+   where remote_artifacts.urls <> excluded.urls`;

@@ -1,0 +1,56 @@
+import type { PoolClient } from 'pg';
+
+import { SyncIncomplete } from '../src/models/sync-errors';
+import type { CompletingSync } from './complete-version';
+
+/** How many failures the error names; all of them stay in the staging tables. */
+const named = 10;
+
+interface Failure {
+  readonly path: string | null;
+  readonly content: string;
+  readonly error: { readonly message: string; readonly url?: string; readonly transient?: boolean };
+}
+
+/**
+ * Nothing incomplete is published: what failed is named, and the next sync of the repository tries just that.
+ *
+ * @throws {@link SyncIncomplete}
+ */
+export async function refuseFailures(client: PoolClient, sync: CompletingSync): Promise<void> {
+  const { rows } = await client.query<{ failures: number; transient: boolean; open: number; undiscovered: number }>(
+    `select (select count(*) from sync_failures where sync_id = $1)::int as failures,
+            (select coalesce(bool_and(coalesce((error->>'transient')::boolean, false)), false) from sync_failures where sync_id = $1) as transient,
+            (select count(*) from sync_batches where sync_id = $1 and not finished and failed = 0)::int as open,
+            (select count(*) from sync_discoveries where sync_id = $1 and not finished)::int as undiscovered`,
+    [sync.id],
+  );
+  const counts = rows[0];
+  if (!counts) throw new Error('an aggregate without groups has one row');
+  if (counts.failures > 0) {
+    const { rows: failures } = await client.query<Failure>(
+      `select path, content, error from sync_failures where sync_id = $1 order by batch, ordinal, path limit ${named}`,
+      [sync.id],
+    );
+    throw new SyncIncomplete(
+      messageOf(sync, failures, counts.failures),
+      { repository: sync.repository, failures: counts.failures },
+      counts.transient,
+    );
+  }
+  if (counts.open + counts.undiscovered > 0) {
+    throw new Error(
+      `Repository "${sync.repository}": ${counts.open} batches and ${counts.undiscovered} discoveries of sync ${sync.id} are not over; it cannot be completed.`,
+    );
+  }
+}
+
+function messageOf({ repository, number, id }: CompletingSync, failures: readonly Failure[], total: number): string {
+  const list = failures.map(({ path, content, error }) => `${path ?? content}: ${error.message.slice(0, 300)}`);
+  if (total > failures.length) list.push(`and ${total - failures.length} more: "penstock sync show ${id}"`);
+  return [
+    `Repository "${repository}": ${total} could not be had, so version ${number} is not complete. Everything else is saved.`,
+    ...list,
+    'Sync the repository again to try just these.',
+  ].join('\n');
+}

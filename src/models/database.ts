@@ -1,0 +1,57 @@
+import { Pool } from 'pg';
+import type { PoolClient } from 'pg';
+import { Sequelize } from 'sequelize';
+
+import { initContentModels } from './content-models';
+import { initRepositoryModels } from './repository-models';
+import { initSyncModels } from './sync-models';
+
+/** The one database of a process: a pool for the SQL of the stages, Sequelize for the models. */
+export interface Database {
+  readonly pool: Pool;
+  readonly sequelize: Sequelize;
+  close(): Promise<void>;
+}
+
+/** Opens the database at a `postgres://` url and binds the models to it; connects when first used. */
+export function openDatabase(url: string, options: { readonly connections?: number } = {}): Database {
+  const pool = new Pool({ connectionString: url, max: options.connections ?? 20, application_name: 'penstock' });
+  // An idle connection that breaks is replaced by the pool at the next use; without a listener it would end the process.
+  pool.on('error', () => undefined);
+  const sequelize = new Sequelize(url, {
+    dialect: 'postgres',
+    logging: false,
+    define: { underscored: true },
+    pool: { max: 5 },
+  });
+  initRepositoryModels(sequelize);
+  initContentModels(sequelize);
+  initSyncModels(sequelize);
+  return {
+    pool,
+    sequelize,
+    close: async () => {
+      await Promise.all([pool.end(), sequelize.close()]);
+    },
+  };
+}
+
+/** Runs statements in one transaction on one connection; any error rolls it back and is thrown on. */
+export async function inTransaction<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    await client.query('begin');
+    const result = await work(client);
+    await client.query('commit');
+    return result;
+  } catch (error) {
+    // A connection that cannot even roll back is not given back to the pool.
+    await client.query('rollback').catch((rollbackError: unknown) => {
+      broken = rollbackError as Error;
+    });
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}

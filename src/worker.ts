@@ -1,0 +1,76 @@
+import { join } from 'node:path';
+
+import { Worker } from '@temporalio/worker';
+import type { NativeConnection, WorkflowBundleOption } from '@temporalio/worker';
+import type { Logger } from 'pino';
+
+import { createActivities } from '../activities';
+import { ErrorInterceptor, HeartbeatInterceptor } from '../activities/interceptors';
+import { DownloadPools } from './downloads/download-pool';
+import { openDatabase } from './models/database';
+import { openSecretBox } from './models/remote-secrets';
+import { PluginRegistry } from './plugins';
+import type { Settings } from './settings';
+import { FileStorage } from './storage/file-storage';
+
+/** The workflows' code as it was bundled when Penstock was built: a worker that bundles at its start is slow, and large. */
+export const builtWorkflowBundle: WorkflowBundleOption = { codePath: join(__dirname, '..', 'workflow-bundle.js') };
+
+/** What a worker needs from outside. */
+export interface WorkerOptions {
+  readonly settings: Settings;
+  readonly databaseUrl: string;
+  readonly connection: NativeConnection;
+  readonly namespace: string;
+  readonly logger: Logger;
+  readonly plugins?: PluginRegistry;
+  readonly workflowBundle?: WorkflowBundleOption;
+}
+
+/** A worker that runs syncs until it is told to stop. */
+export interface SyncWorker {
+  /** Polls and works; resolves after {@link stop}, once what is under way has ended or was given back. */
+  run(): Promise<void>;
+  stop(): void;
+}
+
+/** Makes a worker. Nothing runs until its `run` is called. */
+export async function createWorker(options: WorkerOptions): Promise<SyncWorker> {
+  const { settings, connection, namespace, logger, plugins = new PluginRegistry() } = options;
+  const database = openDatabase(options.databaseUrl);
+  const storage = await FileStorage.open(settings.storageDir);
+  const worker = await Worker.create({
+    connection,
+    namespace,
+    taskQueue: settings.taskQueue,
+    workflowBundle: options.workflowBundle ?? builtWorkflowBundle,
+    activities: createActivities({
+      database,
+      storage,
+      plugins,
+      secrets: openSecretBox(settings),
+      settings,
+      pools: new DownloadPools(),
+      logger,
+    }),
+    interceptors: {
+      activity: [() => ({ inbound: new HeartbeatInterceptor() }), () => ({ inbound: new ErrorInterceptor() })],
+    },
+    maxConcurrentActivityTaskExecutions: 16,
+    // A cancellation, or a lost lease, is noticed with a heartbeat.
+    maxHeartbeatThrottleInterval: '2s',
+    shutdownGraceTime: '5s',
+  });
+  return {
+    run: async () => {
+      try {
+        await worker.run();
+      } finally {
+        await database.close();
+      }
+    },
+    stop: () => {
+      worker.shutdown();
+    },
+  };
+}

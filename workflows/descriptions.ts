@@ -1,0 +1,53 @@
+import type { BatchTally } from '../activities/stage';
+import type { SyncProgress } from './messages';
+
+/** The Markdown that the Web UI shows of a running sync; the most important lines first, as it cuts after a few. */
+export function describeProgress({ repository, stage, version, batches, discoveries, stages }: SyncProgress): string {
+  const rows = stages.map(
+    ({ stage: name, batches: done, units, bytes, milliseconds }) =>
+      `| ${name} | ${count(done)} of ${count(batches.discovered)} | ${count(units)} | ${bytes > 0 ? formatBytes(bytes) : ''} | ${rate(units, milliseconds)} |`,
+  );
+  return [
+    `**${repository}**, version ${version === null ? 'not begun' : count(version)}: ${stage}, ${count(batches.finished)} of ${count(batches.discovered)} batches, ${count(discoveries.finished)} of ${count(discoveries.opened)} discoveries`,
+    '',
+    '| stage | batches | units | bytes | units/s |',
+    '| --- | --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n');
+}
+
+/** The summary of a stage's activity, as `download batch 12 · 1,000 artifacts · 38 MB`. */
+export function describeStage(stage: string, batch: number, tally: BatchTally | undefined): string {
+  if (tally && stage === 'downloadArtifacts') {
+    return `download batch ${count(batch)} · ${count(tally.downloads)} artifacts · ${formatBytes(tally.downloadBytes)}`;
+  }
+  return `${words(stage)} of batch ${count(batch)}${tally ? ` · ${count(tally.units)} units` : ''}`;
+}
+
+/** A number with thousands separators. */
+export function count(value: number): string {
+  return Math.round(value)
+    .toString()
+    .replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
+/** Bytes in decimal units with two or three digits. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${value >= 10 || unit === 0 ? Math.round(value).toString() : value.toFixed(1)} ${units[unit] ?? ''}`;
+}
+
+function rate(units: number, milliseconds: number): string {
+  return milliseconds > 0 ? count((units * 1000) / milliseconds) : '';
+}
+
+/** `saveContents` as `save contents`. */
+function words(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}

@@ -1,0 +1,1 @@
+export { syncRepository } from './sync-repository';

@@ -1,0 +1,193 @@
+import type { BatchTally, DownloadShare } from '../activities/stage';
+import type { OpenedVersion } from '../activities/open-version';
+import type { BatchesDiscovered, DiscoveriesOpened, StageProgress, SyncProgress } from './messages';
+import { OpenNumbers } from './open-numbers';
+
+/** What a run hands to the run that continues it: only what is still open. */
+export interface CarriedState {
+  readonly opened: OpenedVersion;
+  readonly stages: readonly StageProgress[];
+  readonly finishedBatches: number;
+  readonly finishedDiscoveries: number;
+}
+
+/** Batches that go through the stages at once. */
+const batchWindow = 8;
+/** Discoveries that run at once. */
+const discoveryWindow = 4;
+/** Activities that the remote's slots are shared out to: while one drains, the others use what it no longer needs. */
+const downloadLanes = 3;
+
+/** What the workflow is to start next. */
+export interface Next {
+  readonly kind: 'discovery' | 'batch';
+  readonly number: number;
+}
+
+/**
+ * The state of a sync, and the rules by which it goes on; knows nothing of Temporal.
+ *
+ * Batches and discoveries are numbered from 1 without gaps. Signals and results say up to which number there are any, and are
+ * applied in any order, late, early or twice, to the same effect. Each number is open, then running, then over; a discovery
+ * that comes to rest is open again. The sync is over when nothing is open or running, and every discovery has ended.
+ */
+export class SyncState {
+  opened: OpenedVersion | undefined;
+  readonly failures: unknown[] = [];
+  /** No more is started: the run is to be continued as new, or something has failed. */
+  draining = false;
+  /** Batches that went through the stages in this run. */
+  finishedInRun = 0;
+  phase: SyncPhase = 'opening';
+
+  private readonly batches = new OpenNumbers();
+  private readonly discoveries = new OpenNumbers();
+  /** What signals said before the version was opened, by sync: another sync's numbers mean nothing to this one. */
+  private readonly early: (BatchesDiscovered | DiscoveriesOpened)[] = [];
+  private slotsInUse = 0;
+  private readonly stages = new Map<string, { -readonly [K in keyof StageProgress]: StageProgress[K] }>();
+
+  constructor(
+    private readonly repository: string,
+    carried?: CarriedState,
+  ) {
+    if (!carried) return;
+    this.open(carried.opened);
+    for (const stage of carried.stages) this.stages.set(stage.stage, { ...stage });
+    this.batches.finished = carried.finishedBatches;
+    this.discoveries.finished = carried.finishedDiscoveries;
+  }
+
+  open(opened: OpenedVersion): void {
+    this.opened = opened;
+    this.phase = 'syncing';
+    this.batches.begin(opened.batches, opened.openBatches);
+    this.discoveries.begin(opened.discoveries, opened.openDiscoveries);
+    for (const message of this.early) {
+      if ('batches' in message) this.batchesDiscovered(message);
+      else this.discoveriesOpened(message);
+    }
+  }
+
+  batchesDiscovered(message: BatchesDiscovered): void {
+    if (!this.opened) this.early.push(message);
+    else if (message.syncId === this.opened.syncId) this.batches.extendTo(message.batches);
+  }
+
+  discoveriesOpened(message: DiscoveriesOpened): void {
+    if (!this.opened) this.early.push(message);
+    else if (message.syncId === this.opened.syncId) this.discoveries.extendTo(message.discoveries);
+  }
+
+  /** Whether something waits to be started and may be. */
+  get canStart(): boolean {
+    return !this.draining && (this.canStartDiscovery || this.canStartBatch);
+  }
+
+  /** Whether nothing runs. */
+  get idle(): boolean {
+    return this.batches.running === 0 && this.discoveries.running === 0;
+  }
+
+  /** Whether there is nothing left to do but to complete the version. */
+  get over(): boolean {
+    return this.idle && !this.batches.hasOpen && !this.discoveries.hasOpen;
+  }
+
+  /** Discoveries go first: batches come from them. */
+  start(): Next {
+    return this.canStartDiscovery
+      ? { kind: 'discovery', number: this.discoveries.take() }
+      : { kind: 'batch', number: this.batches.take() };
+  }
+
+  ended({ kind, number }: Next, outcome: 'over' | 'rested'): void {
+    const numbers = kind === 'batch' ? this.batches : this.discoveries;
+    if (outcome === 'rested') {
+      numbers.giveBack(number);
+      return;
+    }
+    numbers.finish();
+    if (kind === 'batch') this.finishedInRun += 1;
+  }
+
+  failed(next: Next, error: unknown): void {
+    this.ended(next, 'rested');
+    this.failures.push(error);
+    this.draining = true;
+  }
+
+  /** A share of what the remote allows, or `undefined` while it is all taken. */
+  takeShare(kind: 'discovery' | 'stage'): DownloadShare | undefined {
+    const limits = this.limits;
+    const free = limits.slots - this.slotsInUse;
+    if (free <= 0) return undefined;
+    const slots = kind === 'discovery' ? 1 : Math.min(free, Math.ceil(limits.slots / downloadLanes));
+    this.slotsInUse += slots;
+    const { requestsPerSecond } = limits;
+    return { slots, requestsPerSecond: requestsPerSecond === null ? null : (requestsPerSecond * slots) / limits.slots };
+  }
+
+  giveShareBack({ slots }: DownloadShare): void {
+    this.slotsInUse -= slots;
+  }
+
+  get hasFreeSlot(): boolean {
+    return this.slotsInUse < this.limits.slots;
+  }
+
+  /** Adds up what a stage has done with a batch. */
+  stageEnded(stage: string, before: BatchTally | undefined, after: BatchTally, milliseconds: number): void {
+    const sum = this.stages.get(stage) ?? { stage, batches: 0, units: 0, bytes: 0, milliseconds: 0 };
+    sum.batches += 1;
+    sum.units += after.units;
+    sum.bytes += after.downloadedBytes - (before?.downloadedBytes ?? 0);
+    sum.milliseconds += milliseconds;
+    this.stages.set(stage, sum);
+    if (this.opened) this.discoveriesOpened({ syncId: this.opened.syncId, discoveries: after.discoveries });
+  }
+
+  progress(): SyncProgress {
+    const order = this.opened?.stages.map(({ name }) => name) ?? [];
+    return {
+      repository: this.repository,
+      stage: this.phase,
+      version: this.opened?.version ?? null,
+      batches: { discovered: this.batches.known, finished: this.batches.finished },
+      discoveries: { opened: this.discoveries.known, finished: this.discoveries.finished },
+      stages: order.flatMap((name) => this.stages.get(name) ?? []),
+    };
+  }
+
+  carry(): CarriedState {
+    if (!this.opened) throw new Error('a run continues as new once its version is open');
+    return {
+      opened: {
+        ...this.opened,
+        batches: this.batches.known,
+        openBatches: this.batches.ranges(),
+        discoveries: this.discoveries.known,
+        openDiscoveries: this.discoveries.ranges(),
+      },
+      stages: [...this.stages.values()],
+      finishedBatches: this.batches.finished,
+      finishedDiscoveries: this.discoveries.finished,
+    };
+  }
+
+  private get canStartDiscovery(): boolean {
+    return this.discoveries.hasOpen && this.discoveries.running < discoveryWindow;
+  }
+
+  private get canStartBatch(): boolean {
+    return this.batches.hasOpen && this.batches.running < batchWindow;
+  }
+
+  private get limits(): DownloadShare {
+    if (!this.opened) throw new Error('limits are known once the version is open');
+    return this.opened.limits;
+  }
+}
+
+/** Where a sync is, as the search attribute `PenstockStage` says it. */
+export type SyncPhase = 'opening' | 'syncing' | 'completing' | 'completed' | 'skipped' | 'failed' | 'canceled';
