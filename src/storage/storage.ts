@@ -21,9 +21,11 @@ export interface Storage {
 
 /** A file that is being written. Exactly one of `commit` and `discard` ends it. */
 export interface StorageWriter {
+  /** Adds bytes, one call after the other. They may be kept for a while, and must not change any more. */
   write(chunk: Uint8Array): Promise<void>;
   /** Puts the file under its key in one step; the same key twice is the same content, and no error. */
   commit(key: string): Promise<void>;
+  /** Leaves nothing behind, also after a `write` or `commit` that failed; a second time is no error. */
   discard(): Promise<void>;
 }
 

@@ -1,0 +1,73 @@
+import { artifactKey, type Storage } from '../storage/storage';
+import { BodyDownload, notModified, type BodyContext } from './body-download';
+import { bestStrongDigest, declaredNames, parseDigests, refuseWeakDigests, type Digests } from './digests';
+import { displayUrl } from './display-url';
+import { InFlight } from './in-flight';
+import { tryUrls, type RetryContext } from './retries';
+
+/** A file that is to be stored, as upstream declares it. */
+export interface WantedArtifact {
+  /** Tried in this order. */
+  readonly urls: readonly string[];
+  /** Hexadecimal, in either case. */
+  readonly digests: Digests;
+  /** Bytes. */
+  readonly size?: number | undefined;
+}
+
+/** What a download needs, shared by all the downloads of an activity. */
+export interface DownloadContext extends BodyContext, RetryContext {
+  readonly storage: Pick<Storage, 'create'>;
+  /** Whether sha1 or md5 may be all that is known. */
+  readonly allowWeakDigests?: boolean | undefined;
+}
+
+/** A file that lies in the storage under `artifactKey(sha256)`. */
+export interface DownloadedArtifact {
+  readonly sha256: string;
+  readonly size: number;
+  /** Those that were declared, and sha256; in lower case. */
+  readonly digests: Digests;
+  /** Which of the urls it came from. */
+  readonly url: string;
+}
+
+const inFlight = new InFlight<DownloadedArtifact>();
+
+/**
+ * Downloads a file into the storage, in one step under its final name, once every declared digest and the size were found
+ * right. The same file wanted twice at once in a process is downloaded once.
+ *
+ * @throws {@link DownloadFailed} where it could be had from no url, saying for each why
+ * @throws {@link WeakDigest}, {@link InvalidDigest}
+ * @throws {@link StorageFull}
+ * @throws the signal's reason, promptly; no temporary file stays
+ */
+export async function downloadArtifact(wanted: WantedArtifact, context: DownloadContext): Promise<DownloadedArtifact> {
+  const digests = parseDigests(wanted.digests);
+  const declared = { digests, size: wanted.size };
+  if (!context.allowWeakDigests) refuseWeakDigests(digests, displayUrl(wanted.urls[0] ?? ''));
+
+  const download = () =>
+    tryUrls(wanted.urls, context, (url) => {
+      const body = new BodyDownload(url, declared, artifactKey, context);
+      return {
+        attempt: async () => ({ ...asWhole(await body.attempt()), url }),
+        park: () => body.park(),
+        end: () => body.end(),
+      };
+    }).then(({ sha256, size, digests: found, url }) => ({ sha256, size, digests: found, url }));
+
+  const key = bestStrongDigest(digests);
+  if (key === undefined) return download();
+  // Two may agree in the best digest, and one of them still declare another size or a wrong second digest.
+  const fits = (made: DownloadedArtifact) =>
+    (wanted.size === undefined || wanted.size === made.size) &&
+    declaredNames(digests).every((name) => digests[name] === made.digests[name]);
+  return inFlight.run(key, download, fits, context.signal);
+}
+
+function asWhole<T>(fetched: T | typeof notModified): T {
+  if (fetched === notModified) throw new TypeError('304 without a condition');
+  return fetched;
+}

@@ -1,0 +1,88 @@
+import type { Storage } from '../storage/storage';
+import { BodyDownload, notModified, type BodyContext, type FetchedBody } from './body-download';
+import { parseDigests, type Digests } from './digests';
+import { textOf } from './resuming';
+import { tryUrls, type DownloadLimits, type RetryContext } from './retries';
+
+/**
+ * Bytes of a metadata file at most, where its size is not declared: ten times the largest package index in the field, and
+ * little enough that an endless body ends before the disk is full.
+ */
+export const MAX_METADATA_BYTES = 1024 ** 3;
+
+/** A metadata file as upstream declares it, or just its url. */
+export interface WantedMetadata {
+  /** Tried in this order. */
+  readonly urls: readonly string[];
+  readonly digests?: Digests | undefined;
+  /** Bytes. */
+  readonly size?: number | undefined;
+}
+
+/** A metadata file as it was fetched: all that is needed to ask later whether it has changed. */
+export interface FetchedMetadata {
+  /** Which of the urls it came from. */
+  readonly url: string;
+  readonly sha256: string;
+  readonly size: number;
+  readonly etag: string | null;
+  readonly lastModified: string | null;
+}
+
+type Context = Omit<BodyContext, 'storage'> & RetryContext;
+
+/**
+ * Fetches a metadata file into the storage. Where neither size nor `limits.maxSize` is given, it may have
+ * {@link MAX_METADATA_BYTES}.
+ *
+ * @param keyOf - the key that it is stored under, which may depend on its digest
+ * @throws {@link DownloadFailed}, {@link StorageFull}, {@link InvalidDigest}, or the signal's reason
+ */
+export async function fetchMetadata(
+  wanted: WantedMetadata,
+  keyOf: (sha256: string) => string,
+  context: Context & { readonly storage: Pick<Storage, 'create'> },
+): Promise<FetchedMetadata> {
+  const declared = { digests: parseDigests(wanted.digests ?? {}), size: wanted.size };
+  const limited = { ...context, limits: metadataLimits(context) };
+  const { url, fetched } = await tryUrls(wanted.urls, context, (tried) =>
+    withUrl(tried, new BodyDownload(tried, declared, keyOf, limited)),
+  );
+  if (fetched === notModified) throw new TypeError('304 without a condition');
+  const { sha256, size, headers } = fetched;
+  const lastModified = textOf(headers['last-modified']) ?? null;
+  return { url, sha256, size, etag: textOf(headers.etag) ?? null, lastModified };
+}
+
+/**
+ * Asks whether upstream has other bytes now than those that were fetched. A server that knows conditional requests answers
+ * without a body; from any other the file is read again, and compared.
+ *
+ * @throws {@link DownloadFailed} where upstream does not say, or the signal's reason
+ */
+export async function hasChanged(pin: FetchedMetadata, context: Context): Promise<boolean> {
+  // With an ETag the date must not decide (RFC 9110, 13.1.3), and some servers look at it nevertheless.
+  const conditions: Record<string, string> = {};
+  if (pin.etag !== null) conditions['if-none-match'] = pin.etag;
+  else if (pin.lastModified !== null) conditions['if-modified-since'] = pin.lastModified;
+  const limited = { ...context, storage: undefined, limits: metadataLimits(context) };
+  const { fetched } = await tryUrls([pin.url], context, (url) =>
+    withUrl(url, new BodyDownload(url, { digests: {} }, () => '', limited, conditions)),
+  );
+  return fetched !== notModified && fetched.sha256 !== pin.sha256;
+}
+
+function withUrl(url: string, body: BodyDownload) {
+  return {
+    attempt: async (): Promise<{ url: string; fetched: FetchedBody | typeof notModified }> => ({
+      url,
+      fetched: await body.attempt(),
+    }),
+    park: () => body.park(),
+    end: () => body.end(),
+  };
+}
+
+function metadataLimits({ limits }: RetryContext): Partial<DownloadLimits> {
+  return { maxSize: MAX_METADATA_BYTES, ...limits };
+}

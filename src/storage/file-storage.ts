@@ -1,0 +1,116 @@
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import { mkdir, readdir, rm, stat, unlink } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+
+import { PenstockError } from '../errors';
+import { DiskFlush } from './disk-flush';
+import { FileWriter, type FileCalls } from './file-writer';
+import type { Storage, StorageWriter } from './storage';
+
+/** A key that is no relative path of plain names, and so might lead out of the storage. */
+export class InvalidStorageKey extends PenstockError {}
+
+/** Temporary files that nobody wrote to for so long were left by a process that died. */
+const LEFTOVER_AFTER_MS = 24 * 60 * 60 * 1000;
+
+/**
+ * Storage in a folder of the file system: `<root>/artifact/ab/cdef…`. Temporary files lie in `<root>/tmp`, so that the rename
+ * into place stays on one file system and is atomic. Several processes may share a root.
+ */
+export class FileStorage implements Storage {
+  readonly #temporary: string;
+  readonly #flush: DiskFlush;
+  readonly #prefix = `${process.pid}-${randomBytes(6).toString('hex')}`;
+  #count = 0;
+
+  private constructor(
+    readonly root: string,
+    private readonly files: FileCalls,
+    syncsFileSystem: boolean,
+  ) {
+    this.#temporary = join(root, 'tmp');
+    this.#flush = new DiskFlush(root, syncsFileSystem);
+  }
+
+  /**
+   * Opens a storage: makes its folders and removes temporary files which a crash left more than a day ago.
+   *
+   * @param root - the folder; it is made where it does not exist
+   * @param files - the file system's calls, so that a test can let one fail
+   */
+  static async open(root: string, files: FileCalls = fs): Promise<FileStorage> {
+    const folder = resolve(root);
+    await mkdir(join(folder, 'tmp'), { recursive: true });
+    await removeLeftovers(join(folder, 'tmp'));
+    return new FileStorage(folder, files, await DiskFlush.syncsFileSystem(folder));
+  }
+
+  create(): Promise<StorageWriter> {
+    this.#count += 1;
+    const temporary = join(this.#temporary, `${this.#prefix}-${this.#count}`);
+    return Promise.resolve(
+      new FileWriter(temporary, this.files, {
+        pathOf: (key) => this.#pathOf(key),
+        placed: (path) => {
+          this.#flush.add(path);
+        },
+      }),
+    );
+  }
+
+  async sizeOf(key: string): Promise<number | undefined> {
+    try {
+      const found = await stat(this.#pathOf(key));
+      return found.isFile() ? found.size : undefined;
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  read(key: string, range?: { readonly start: number; readonly end: number }): Readable {
+    return fs.createReadStream(this.#pathOf(key), { highWaterMark: 256 * 1024, ...range });
+  }
+
+  async remove(key: string): Promise<void> {
+    await unlink(this.#pathOf(key)).catch((error: unknown) => {
+      if (!isMissing(error)) throw error;
+    });
+  }
+
+  async removeAll(prefix: string): Promise<void> {
+    await rm(this.#pathOf(prefix), { recursive: true, force: true });
+  }
+
+  flush(): Promise<void> {
+    return this.#flush.flush();
+  }
+
+  /** @throws {@link InvalidStorageKey} */
+  #pathOf(key: string): string {
+    const names = key.split('/');
+    const plain = names.every((name) => /^[A-Za-z0-9_.@+=-]+$/.test(name) && name !== '.' && name !== '..');
+    if (plain && names[0] !== 'tmp') return `${this.root}/${key}`;
+    throw new InvalidStorageKey(
+      `${JSON.stringify(key)} is no storage key: expected names of letters, digits and _.@+=- joined by "/", below no "tmp".`,
+      { expected: 'artifact/ab/cdef…', found: key },
+    );
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+async function removeLeftovers(folder: string): Promise<void> {
+  const before = Date.now() - LEFTOVER_AFTER_MS;
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    // Another process that shares the root may remove it first.
+    const found = await stat(path).catch(() => undefined);
+    if (found && found.mtimeMs < before) await rm(path, { force: true });
+  }
+}

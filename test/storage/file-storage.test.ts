@@ -1,0 +1,194 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import * as fs from 'node:fs';
+import { mkdtemp, readFile, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+
+import { DiskFlush } from '../../src/storage/disk-flush';
+import { FileStorage, InvalidStorageKey } from '../../src/storage/file-storage';
+import { StorageFull } from '../../src/storage/storage-full';
+import type { StorageWriter } from '../../src/storage/storage';
+
+const small = Buffer.from('a small file');
+const large = Buffer.alloc(3_000_000, 'large');
+
+let root: string;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'penstock-storage-'));
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+async function write(writer: StorageWriter, bytes: Buffer): Promise<void> {
+  for (let at = 0; at < bytes.length; at += 65_536) await writer.write(bytes.subarray(at, at + 65_536));
+}
+
+async function put(storage: FileStorage, key: string, bytes: Buffer): Promise<void> {
+  const writer = await storage.create();
+  await write(writer, bytes);
+  await writer.commit(key);
+}
+
+const temporaryFiles = () => readdir(join(root, 'tmp'));
+
+describe('the storage on the file system', () => {
+  it.each([
+    ['small', small],
+    ['large', large],
+    ['empty', Buffer.alloc(0)],
+  ])('keeps a %s file under its key', async (_name, bytes) => {
+    const storage = await FileStorage.open(root);
+    await put(storage, 'artifact/ab/cdef', bytes);
+
+    expect(await storage.sizeOf('artifact/ab/cdef')).toBe(bytes.length);
+    expect((await buffer(storage.read('artifact/ab/cdef'))).equals(bytes)).toBe(true);
+    expect((await readFile(join(root, 'artifact/ab/cdef'))).equals(bytes)).toBe(true);
+    expect(await temporaryFiles()).toEqual([]);
+  });
+
+  it('reads a range, both ends inclusive', async () => {
+    const storage = await FileStorage.open(root);
+    await put(storage, 'artifact/ab/cdef', small);
+    expect((await buffer(storage.read('artifact/ab/cdef', { start: 2, end: 6 }))).toString()).toBe('small');
+  });
+
+  it.each([
+    ['small', small],
+    ['large', large],
+  ])('shows nothing of a %s file under the final name until it is whole', async (_name, bytes) => {
+    const storage = await FileStorage.open(root);
+    const writer = await storage.create();
+    await write(writer, bytes);
+    expect(await storage.sizeOf('artifact/ab/cdef')).toBeUndefined();
+    await writer.discard();
+    await writer.discard();
+    expect(await temporaryFiles()).toEqual([]);
+    expect(await storage.sizeOf('artifact/ab/cdef')).toBeUndefined();
+  });
+
+  it('takes the same key twice', async () => {
+    const storage = await FileStorage.open(root);
+    await Promise.all([put(storage, 'artifact/ab/cdef', small), put(storage, 'artifact/ab/cdef', small)]);
+    expect(await storage.sizeOf('artifact/ab/cdef')).toBe(small.length);
+  });
+
+  it('removes one file, or a folder, and does not mind what is not there', async () => {
+    const storage = await FileStorage.open(root);
+    await put(storage, 'metadata/1/a', small);
+    await put(storage, 'metadata/1/b', small);
+    await put(storage, 'metadata/12/a', small);
+
+    await storage.remove('metadata/1/a');
+    await storage.remove('metadata/1/a');
+    expect(await storage.sizeOf('metadata/1/a')).toBeUndefined();
+    await storage.removeAll('metadata/1');
+    await storage.removeAll('metadata/1');
+    expect(await storage.sizeOf('metadata/1/b')).toBeUndefined();
+    expect(await storage.sizeOf('metadata/12/a')).toBe(small.length);
+  });
+
+  it('stores below a folder that somebody removed meanwhile', async () => {
+    const storage = await FileStorage.open(root);
+    await put(storage, 'metadata/1/a', small);
+    await rm(join(root, 'metadata'), { recursive: true });
+    await put(storage, 'metadata/1/b', small);
+    expect(await storage.sizeOf('metadata/1/b')).toBe(small.length);
+  });
+
+  it.each(['../outside', '/etc/passwd', 'artifact/../../x', 'artifact//x', '', 'a\0b', 'a\\b', 'tmp/x', 'a/./b'])(
+    'refuses the key %j',
+    async (key) => {
+      const storage = await FileStorage.open(root);
+      await expect(put(storage, key, small)).rejects.toThrow(InvalidStorageKey);
+      await expect(storage.sizeOf(key)).rejects.toThrow(InvalidStorageKey);
+      expect(() => storage.read(key)).toThrow(InvalidStorageKey);
+      await expect(storage.removeAll(key)).rejects.toThrow(InvalidStorageKey);
+      expect(await temporaryFiles()).toEqual([]);
+    },
+  );
+
+  it('removes temporary files that a crash left long ago, and leaves those that may be in use', async () => {
+    await FileStorage.open(root);
+    await writeFile(join(root, 'tmp', 'old'), small);
+    await writeFile(join(root, 'tmp', 'new'), small);
+    const longAgo = new Date(Date.now() - 48 * 3_600_000);
+    await utimes(join(root, 'tmp', 'old'), longAgo, longAgo);
+    await FileStorage.open(root);
+    expect(await temporaryFiles()).toEqual(['new']);
+  });
+});
+
+describe('a full disk', () => {
+  const full = () => Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+  const fullWhenSmall = {
+    ...fs,
+    writevSync: () => {
+      throw full();
+    },
+  };
+  const fullWhenLarge = {
+    ...fs,
+    writev: ((_file, _chunks, done) => {
+      (done as (error: Error) => void)(full());
+    }) as typeof fs.writev,
+  };
+  const noRoomForNames = {
+    ...fs,
+    renameSync: () => {
+      throw Object.assign(full(), { code: 'EDQUOT' });
+    },
+  };
+
+  it.each([
+    ['a small file is written', fullWhenSmall, small],
+    ['a large file is written', fullWhenLarge, large],
+    ['it is renamed', noRoomForNames, small],
+  ])('is said as such when %s, and leaves nothing behind', async (_when, files, bytes) => {
+    const storage = await FileStorage.open(root, files);
+    const writer = await storage.create();
+    const failed = write(writer, bytes).then(() => writer.commit('artifact/ab/cdef'));
+    const error = await failed.catch((thrown: unknown) => thrown);
+    await writer.discard();
+
+    expect(error).toBeInstanceOf(StorageFull);
+    expect(error).toMatchObject({ transient: true, name: 'StorageFull' });
+    expect((error as Error).message).toContain(`in ${join(root, 'tmp')}:`);
+    expect((error as Error).message).toMatch(/\d+ bytes could not be written .*Free space/);
+    expect(await temporaryFiles()).toEqual([]);
+    expect(await storage.sizeOf('artifact/ab/cdef')).toBeUndefined();
+  });
+
+  it('goes on after a short write', async () => {
+    const short = {
+      ...fs,
+      writevSync: (file: number, [chunk]: readonly Uint8Array[]) => fs.writeSync(file, chunk ?? small, 0, 1),
+    };
+    const storage = await FileStorage.open(root, short as typeof fs);
+    await put(storage, 'artifact/ab/cdef', small);
+    expect((await buffer(storage.read('artifact/ab/cdef'))).equals(small)).toBe(true);
+  });
+});
+
+describe('a flush', () => {
+  it.each([
+    ['the whole file system', true],
+    ['each file and its folders', false],
+  ])('syncs %s, also several at once, and what was removed meanwhile', async (_what, wholeFileSystem) => {
+    const flush = new DiskFlush(root, wholeFileSystem);
+    await writeFile(join(root, 'a'), small);
+    flush.add(join(root, 'a'));
+    flush.add(join(root, 'gone'));
+    await Promise.all([flush.flush(), flush.flush(), flush.flush()]);
+    await flush.flush();
+  });
+
+  it('is part of the storage', async () => {
+    const storage = await FileStorage.open(root);
+    await put(storage, 'artifact/ab/cdef', small);
+    await storage.flush();
+  });
+
+  it('fails where the disk cannot be reached', async () => {
+    await expect(new DiskFlush(join(root, 'nowhere'), true).flush()).rejects.toThrow();
+  });
+});
