@@ -6,6 +6,7 @@ import { DataFolderUnusable } from './errors';
 import { identify, isRunning, type ProcessIdentity } from './process-table';
 
 const NAME = /^owner\.(\d+)$/;
+const DRAFT = /^owner\.draft-(\d+)-/;
 
 /**
  * Who owns a data folder: one process at a time, and nobody after that process has ended, however it ended.
@@ -91,10 +92,11 @@ async function readOwner(folder: string, number: number): Promise<ProcessIdentit
   }
 }
 
-/** Also drafts of processes that were killed while they took the lock, of which nobody else needs any. */
+/** Removes what earlier owners left, and the drafts of processes that were killed while they took the lock. */
 async function removeBelow(folder: string, number: number): Promise<void> {
   for (const name of await readdir(folder)) {
-    const found = NAME.exec(name)?.[1];
-    if (found && Number(found) < number) await rm(join(folder, name), { force: true });
+    const older = Number(NAME.exec(name)?.[1] ?? number) < number;
+    const drafter = Number(DRAFT.exec(name)?.[1] ?? 0);
+    if (older || (drafter > 0 && !(await identify(drafter)))) await rm(join(folder, name), { force: true });
   }
 }

@@ -120,7 +120,8 @@ async function startBoth(
     if (databaseUrl !== undefined) return undefined;
     const options = { home: join(dataDir, 'postgres'), logPath: logPath('postgres'), durable, log, signal: either };
     const running = await startPostgres({ ...options, port: ports.postgres });
-    const again = async () => (await startPostgres({ ...options, signal: undefined, port: running.port })).process;
+    const again = async (stopping: AbortSignal) =>
+      (await startPostgres({ ...options, signal: stopping, port: running.port })).process;
     started.unshift(new Supervised(running.process, 'PostgreSQL', again, log));
     return running;
   };
@@ -129,8 +130,8 @@ async function startBoth(
     const executable = await findTemporalCli({ binDir, log, signal: either });
     const options = { home: join(dataDir, 'temporal'), logPath: logPath('temporal'), executable, log, signal: either };
     const running = await startTemporal({ ...options, port: ports.temporal, uiPort: ports.ui });
-    const again = async () =>
-      (await startTemporal({ ...options, signal: undefined, port: running.port, uiPort: running.uiPort })).process;
+    const again = async (stopping: AbortSignal) =>
+      (await startTemporal({ ...options, signal: stopping, port: running.port, uiPort: running.uiPort })).process;
     started.push(new Supervised(running.process, 'Temporal', again, log));
     return running;
   };

@@ -11,17 +11,17 @@ const WITHIN_MS = 10 * 60_000;
 export class Supervised {
   /** Rejects when the server is given up; never resolves. */
   readonly failed: Promise<never>;
-  private stopping = false;
+  private readonly stopping = new AbortController();
   private readonly watching: Promise<void>;
 
   /**
    * @param server the running server.
-   * @param startAgain starts it again, on the same port.
+   * @param startAgain starts it again, on the same port, unless it is interrupted.
    */
   constructor(
     private server: ServerProcess,
     private readonly service: string,
-    private readonly startAgain: () => Promise<ServerProcess>,
+    private readonly startAgain: (signal: AbortSignal) => Promise<ServerProcess>,
     private readonly log: (line: string) => void,
   ) {
     let giveUp: (error: Error) => void;
@@ -37,7 +37,7 @@ export class Supervised {
 
   /** Ends the server and its supervision. */
   async stop(): Promise<void> {
-    this.stopping = true;
+    this.stopping.abort();
     await this.server.stop();
     await this.watching;
     // It may have been started again in this very moment.
@@ -46,7 +46,7 @@ export class Supervised {
 
   /** Kills the server, without waiting for anything. */
   kill(): void {
-    this.stopping = true;
+    this.stopping.abort();
     this.server.kill();
   }
 
@@ -64,7 +64,7 @@ export class Supervised {
         await sleep(200 * recent);
         if (this.isStopping()) return;
         try {
-          this.server = await this.startAgain();
+          this.server = await this.startAgain(this.stopping.signal);
           running = true;
         } catch (error) {
           how = asError(error).message;
@@ -73,8 +73,8 @@ export class Supervised {
     }
   }
 
-  /** Asked again after each await. */
+  /** A function, as the answer changes while one waits. */
   private isStopping(): boolean {
-    return this.stopping;
+    return this.stopping.signal.aborted;
   }
 }

@@ -38,7 +38,7 @@ export async function until(condition: () => Promise<boolean> | boolean, what: s
   }
 }
 
-/** The command lines of the processes that have a folder in theirs, or that belong to a PostgreSQL in it. */
+/** The port of a database url. */
 export function portOf(url: string): number {
   return Number(new URL(url).port);
 }

@@ -39,10 +39,12 @@ describe('the lock of a data folder', () => {
     ['is not written down', ''],
   ])('is taken over by one of many from an owner that %s', async (_, content) => {
     await writeFile(join(folder, 'owner.7'), content);
+    await writeFile(join(folder, `owner.draft-${2 ** 22 - 1}-killed`), '');
     const locks = (await takeByMany()).filter((result) => result instanceof DataLock);
     expect(locks).toHaveLength(1);
-    const [name = ''] = await readdir(folder);
+    const [name = '', ...others] = await readdir(folder);
     expect(name).toBe('owner.8');
+    expect(others).toEqual([]);
     expect(JSON.parse(await readFile(join(folder, name), 'utf8'))).toMatchObject({ pid: process.pid });
   });
 });
