@@ -8,9 +8,9 @@ export interface RemoteConnection {
   readonly maxRetries: number;
   /** Requests a second, for a whole sync; `null`: no limit. */
   readonly rateLimit: number | null;
-  /** Seconds for a whole download, `null`: no limit. */
+  /** Seconds for an attempt, redirects and body included; `null`: no limit but the one on a body that trickles. */
   readonly totalTimeout: number | null;
-  /** Seconds until a free connection is had and established, TLS included. */
+  /** Seconds until a connection is established, TLS included. For this and the next two, `null`: `standardTimeouts`. */
   readonly connectTimeout: number | null;
   /** Seconds until a socket is connected. */
   readonly sockConnectTimeout: number | null;
