@@ -104,6 +104,8 @@ export async function startServices(
     return { ...addresses(settings, found), stop: () => (stopped ??= stop()), kill, failed };
   } catch (error) {
     await stop();
+    // Programs that were interrupted as well have errors of their own, which do not matter then.
+    options.signal?.throwIfAborted();
     throw error;
   }
 }
