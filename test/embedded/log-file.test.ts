@@ -38,9 +38,9 @@ describe('the log of a server', () => {
       largest = Math.max(largest, size);
       return smaller && (await stat(`${path}.1`).catch(() => undefined)) !== undefined;
     }, 'the log starts again');
-    server.kill('SIGKILL');
     stopBounding();
-    expect(log.tail(2)).toMatch(/a line of the log/);
+    await until(() => log.tail(2).includes('a line of the log'), 'the server goes on writing');
+    server.kill('SIGKILL');
   });
 
   it('tells only of the server that runs now', async () => {
