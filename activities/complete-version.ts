@@ -122,7 +122,7 @@ async function archiveProgress(client: PoolClient, syncId: string, removed: numb
     `insert into progress_reports (sync_id, code, message, state, done, total, suffix)
      select sync_id, code, message, 'completed', done, total, suffix from sync_progress where sync_id = $1
      union all
-     select $1, 'unassociating.content', 'Un-Associating Content', 'completed', $2, $2, null where $2 > 0`,
+     select $1, 'unassociating.content', 'Un-Associating Content', 'completed', $2::bigint, $2::bigint, null where $2::bigint > 0`,
     [syncId, removed],
   );
 }

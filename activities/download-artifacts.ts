@@ -15,7 +15,7 @@ import { StageAttempt } from './stage';
 import type { BatchTally, StageInput } from './stage';
 
 interface WantedRow extends Digests {
-  readonly ordinal: number;
+  readonly unitId: string;
   readonly path: string;
   readonly urls: readonly string[];
   readonly size: number | null;
@@ -68,14 +68,14 @@ async function downloadAll(
       record.bytes += bytes;
     },
   };
-  const downloads = wanted.map(async ({ ordinal, path, ...row }) => {
+  const downloads = wanted.map(async ({ unitId, path, ...row }) => {
     try {
       const artifact = asWanted(row);
       const { sha256, size } = (await findStored(artifact)) ?? (await downloadArtifact(artifact, context));
-      record.add({ ordinal, path, sha256, size, error: null });
+      record.add({ unitId, path, sha256, size, error: null });
     } catch (error) {
       if (signal.aborted || !(error instanceof PenstockError) || error instanceof StorageFull) throw error;
-      record.add({ ordinal, path, sha256: null, size: null, error });
+      record.add({ unitId, path, sha256: null, size: null, error });
     }
   });
 
@@ -98,16 +98,16 @@ async function downloadAll(
   }
 }
 
-function asWanted({ urls, size, ...row }: Omit<WantedRow, 'ordinal' | 'path'>): WantedArtifact {
+function asWanted({ urls, size, ...row }: Omit<WantedRow, 'unitId' | 'path'>): WantedArtifact {
   const digests = Object.fromEntries(digestNames.flatMap((name) => (row[name] ? [[name, row[name]]] : [])));
   return { urls, digests, ...(size === null ? {} : { size }) };
 }
 
 const wantedArtifacts = `
-  select staged.ordinal, staged.relative_path as path, staged.urls, staged.size::float8 as size,
+  select staged.unit_id as "unitId", staged.relative_path as path, staged.urls, staged.size::float8 as size,
          ${digestNames.map((name) => `staged.${name}`).join(', ')}
     from staged_artifacts staged
-    join staged_units unit on unit.batch_id = staged.batch_id and unit.ordinal = staged.ordinal
-   where staged.batch_id = $1 and unit.outcome is null
+    join staged_units unit on unit.id = staged.unit_id
+   where unit.batch_id = $1 and unit.outcome is null
      and staged.artifact_id is null and staged.stored_sha256 is null and not staged.deferred
-   order by staged.ordinal, staged.relative_path`;
+   order by staged.unit_id, staged.relative_path`;

@@ -5,7 +5,7 @@ import type { StageAttempt } from './stage';
 
 /** What has become of one artifact's download. */
 export interface DownloadResult {
-  readonly ordinal: number;
+  readonly unitId: string;
   readonly path: string;
   readonly sha256: string | null;
   readonly size: number | null;
@@ -50,8 +50,7 @@ export class DownloadRecord {
     this.pending = [];
     await this.attempt.transaction(async (client) => {
       await client.query(writeResults, [
-        this.attempt.batchId,
-        results.map(({ ordinal }) => ordinal),
+        results.map(({ unitId }) => unitId),
         results.map(({ path }) => path),
         results.map(({ sha256 }) => sha256),
         results.map(({ size }) => size),
@@ -68,8 +67,8 @@ export class DownloadRecord {
 
 const writeResults = `
   update staged_artifacts staged set stored_sha256 = result.sha256, stored_size = result.size, error = result.error
-    from unnest($2::integer[], $3::text[], $4::text[], $5::bigint[], $6::jsonb[]) as result (ordinal, path, sha256, size, error)
-   where staged.batch_id = $1 and staged.ordinal = result.ordinal and staged.relative_path = result.path`;
+    from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::jsonb[]) as result (unit_id, path, sha256, size, error)
+   where staged.unit_id = result.unit_id and staged.relative_path = result.path`;
 
 /** Counted afresh, not added to: an attempt that runs again counts nothing twice. */
 const countDownloads = `

@@ -69,7 +69,7 @@ function runBatch(attempt: StageAttempt, stage: BatchStage, context: OwnStageCon
 }
 
 interface UnitRow extends Unit {
-  readonly ordinal: number;
+  readonly unitId: string;
 }
 
 async function runUnits(
@@ -79,19 +79,19 @@ async function runUnits(
   atOnce: number,
 ): Promise<BatchTally> {
   const { rows } = await attempt.pool.query<UnitRow>(stageUnits, [attempt.batchId, stage.units === 'new']);
-  const answers = new Map<number, Unit | Dropped | Refused>();
+  const answers = new Map<string, Unit | Dropped | Refused>();
   const waiting = rows.values();
   describeHeartbeats(() => ({ units: answers.size, of: rows.length }));
   const lanes = Array.from({ length: Math.min(atOnce, rows.length) }, async () => {
-    for (const { ordinal, content, artifacts } of waiting) {
+    for (const { unitId, content, artifacts } of waiting) {
       context.signal.throwIfAborted();
-      answers.set(ordinal, await runUnit(stage, { content, artifacts }, context));
+      answers.set(unitId, await runUnit(stage, { content, artifacts }, context));
     }
   });
   // No lane may go on after the activity has ended.
   for (const lane of await Promise.allSettled(lanes)) if (lane.status === 'rejected') throw lane.reason;
   return attempt.transaction(async (client) => {
-    await writeBack(client, attempt.batchId, answers);
+    await writeBack(client, answers);
     return attempt.tally(client);
   });
 }
@@ -107,28 +107,23 @@ async function runUnit(stage: UnitStage, unit: Unit, context: OwnStageContext): 
 }
 
 const stageUnits = `
-  select unit.ordinal, json_build_object('type', unit.type, 'fields', unit.fields) as content,
+  select unit.id as "unitId", json_build_object('type', unit.type, 'fields', unit.fields) as content,
          coalesce((select json_agg(json_build_object('relativePath', staged.relative_path, 'urls', staged.urls, 'sha256', staged.sha256)
                                    order by staged.relative_path)
-                     from staged_artifacts staged where staged.batch_id = $1 and staged.ordinal = unit.ordinal), '[]') as artifacts
+                     from staged_artifacts staged where staged.unit_id = unit.id), '[]') as artifacts
     from staged_units unit
    where unit.batch_id = $1 and unit.outcome is null and (not unit.known or not $2)
-   order by unit.ordinal`;
+   order by unit.id`;
 
-async function writeBack(
-  client: PoolClient,
-  batchId: string,
-  answers: ReadonlyMap<number, Unit | Dropped | Refused>,
-): Promise<void> {
-  const rows = [...answers].map(([ordinal, answer]) => ({ ordinal, ...columnsOf(answer) }));
+async function writeBack(client: PoolClient, answers: ReadonlyMap<string, Unit | Dropped | Refused>): Promise<void> {
+  const rows = [...answers].map(([unitId, answer]) => ({ unitId, ...columnsOf(answer) }));
   await client.query(
     `update staged_units unit
         set fields = coalesce(answer.fields, unit.fields), outcome = answer.outcome, error = answer.error
-       from unnest($2::integer[], $3::jsonb[], $4::text[], $5::jsonb[]) as answer (ordinal, fields, outcome, error)
-      where unit.batch_id = $1 and unit.ordinal = answer.ordinal`,
+       from unnest($1::bigint[], $2::jsonb[], $3::text[], $4::jsonb[]) as answer (unit_id, fields, outcome, error)
+      where unit.id = answer.unit_id`,
     [
-      batchId,
-      rows.map(({ ordinal }) => ordinal),
+      rows.map(({ unitId }) => unitId),
       rows.map(({ fields }) => fields && JSON.stringify(fields)),
       rows.map(({ outcome }) => outcome),
       rows.map(({ error }) => error && JSON.stringify(error)),

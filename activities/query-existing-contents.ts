@@ -46,12 +46,12 @@ async function takeKnownContents(client: PoolClient, batchId: string, type: Cont
   // The same content several times in one batch takes the lowest of its ids.
   await client.query(
     `with same as materialized (
-       select ordinal, content_id, min(content_id) over (partition by ${stagedKey(type)}) as first_id
+       select id, content_id, min(content_id) over (partition by ${stagedKey(type)}) as first_id
          from staged_units unit where batch_id = $1 and type = $2 and not known
      )
      update staged_units unit set content_id = same.first_id
        from same
-      where unit.batch_id = $1 and unit.ordinal = same.ordinal and same.content_id <> same.first_id`,
+      where unit.id = same.id and same.content_id <> same.first_id`,
     [batchId, type.name],
   );
 }
@@ -66,14 +66,14 @@ const takeAttachedArtifacts = `
          sourced = exists (select from remote_artifacts source
                             where source.content_artifact_id = attached.id and source.remote_id = attached.remote_id
                               and source.urls = staged.urls)
-    from (select unit.ordinal, content_artifact.id, content_artifact.relative_path, content_artifact.artifact_id,
+    from (select unit.id as unit_id, content_artifact.id, content_artifact.relative_path, content_artifact.artifact_id,
                  artifact.sha256, artifact.size, sync.remote_id
             from staged_units unit
             join content_artifacts content_artifact on content_artifact.content_id = unit.content_id
             left join artifacts artifact on artifact.id = content_artifact.artifact_id
             join syncs sync on sync.id = $2
            where unit.batch_id = $1 and unit.known and unit.outcome is null) attached
-   where staged.batch_id = $1 and staged.ordinal = attached.ordinal and staged.relative_path = attached.relative_path
+   where staged.unit_id = attached.unit_id and staged.relative_path = attached.relative_path
      and (staged.artifact_id is null or staged.artifact_id = attached.artifact_id)
      and (attached.sha256 is null or staged.sha256 is null or staged.sha256 = attached.sha256)
   returning attached.artifact_id as "artifactId", attached.sha256, attached.size::float8 as size`;

@@ -37,9 +37,9 @@ async function openDiscoveries(client: PoolClient, batchId: string, syncId: stri
       [syncId, step, batchId],
     );
     await client.query(
-      `update staged_units set discovery = $3
-        where batch_id = $1 and step = $2 and discovery is null
-          and ordinal in (select ordinal from whole_units where batch_id = $1 and known)`,
+      `update staged_units unit set discovery = $3
+         from whole_units whole
+        where whole.batch_id = $1 and whole.known and whole.step = $2 and whole.discovery is null and unit.id = whole.id`,
       [batchId, step, rows[0]?.number],
     );
   }

@@ -20,11 +20,11 @@ export async function* readResolved(
                        filter (where staged.relative_path is not null), '[]') as artifacts
        from sync_discoveries discovery
        join staged_units unit on unit.batch_id = discovery.batch_id and unit.discovery = discovery.number
-       left join staged_artifacts staged on staged.batch_id = unit.batch_id and staged.ordinal = unit.ordinal
+       left join staged_artifacts staged on staged.unit_id = unit.id
        left join artifacts artifact on artifact.id = staged.artifact_id
       where discovery.sync_id = $1 and discovery.number = $2
-      group by unit.batch_id, unit.ordinal
-      order by unit.ordinal`,
+      group by unit.id
+      order by unit.id`,
     [syncId, discovery],
   );
   for (const { type, fields, artifacts } of rows) {

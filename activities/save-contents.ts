@@ -33,10 +33,7 @@ export const saveContents =
       await client.query(attachArtifacts, [attempt.batchId]);
       await client.query(refuseOtherArtifacts, [attempt.batchId]);
       await client.query(markAttached, [attempt.batchId]);
-      await client.query(
-        `update staged_units set known = true where batch_id = $1 and not known and ordinal in (select ordinal from whole_units where batch_id = $1)`,
-        [attempt.batchId],
-      );
+      await client.query(markKnown, [attempt.batchId]);
       return attempt.tally(client);
     });
   };
@@ -75,8 +72,8 @@ const attachArtifacts = `
   insert into content_artifacts (content_id, artifact_id, relative_path)
   select distinct on (unit.content_id, staged.relative_path) unit.content_id, staged.artifact_id, staged.relative_path
     from whole_units unit
-    join staged_artifacts staged on staged.batch_id = unit.batch_id and staged.ordinal = unit.ordinal
-   where unit.batch_id = $1 and staged.batch_id = $1 and not staged.attached
+    join staged_artifacts staged on staged.unit_id = unit.id
+   where unit.batch_id = $1 and not staged.attached
    order by unit.content_id, staged.relative_path, staged.artifact_id nulls last
   on conflict (content_id, relative_path) do update set artifact_id = excluded.artifact_id
    where content_artifacts.artifact_id is null and excluded.artifact_id is not null`;
@@ -89,17 +86,23 @@ const refuseOtherArtifacts = `
            'message', format('%s has the file "%s" with sha256 %s already; this one has %s. Content never changes: upstream has to give it another natural key.',
                              unit.type, other.relative_path, other.saved, other.declared),
            'path', other.relative_path, 'expected', other.saved, 'found', other.declared, 'transient', false)
-    from (select staged.ordinal, staged.relative_path, artifact.sha256 as saved,
+    from (select unit.id as unit_id, staged.relative_path, artifact.sha256 as saved,
                  coalesce(staged.stored_sha256, staged.sha256) as declared
             from whole_units unit
-            join staged_artifacts staged on staged.batch_id = unit.batch_id and staged.ordinal = unit.ordinal
+            join staged_artifacts staged on staged.unit_id = unit.id
             join content_artifacts attached
               on attached.content_id = unit.content_id and attached.relative_path = staged.relative_path
             join artifacts artifact on artifact.id = attached.artifact_id
-           where unit.batch_id = $1 and staged.batch_id = $1 and not staged.attached
+           where unit.batch_id = $1 and not staged.attached
              and coalesce(staged.stored_sha256, staged.sha256) <> artifact.sha256) other
-   where unit.batch_id = $1 and unit.ordinal = other.ordinal`;
+   where unit.id = other.unit_id`;
 
 const markAttached = `
-  update staged_artifacts set attached = true
-   where batch_id = $1 and not attached and ordinal in (select ordinal from whole_units where batch_id = $1)`;
+  update staged_artifacts staged set attached = true
+    from whole_units unit
+   where unit.batch_id = $1 and staged.unit_id = unit.id and not staged.attached`;
+
+const markKnown = `
+  update staged_units unit set known = true
+    from whole_units whole
+   where whole.batch_id = $1 and unit.id = whole.id and not unit.known`;

@@ -9,12 +9,7 @@ export const saveRemoteArtifacts =
     const attempt = await StageAttempt.begin(database.pool, input);
     return attempt.transaction(async (client) => {
       await client.query(upsertRemoteArtifacts, [attempt.batchId, input.syncId]);
-      await client.query(
-        `update staged_artifacts set sourced = true
-          where batch_id = $1 and not sourced
-            and ordinal in (select ordinal from whole_units where batch_id = $1 and known)`,
-        [attempt.batchId],
-      );
+      await client.query(markSourced, [attempt.batchId]);
       return attempt.tally(client);
     });
   };
@@ -25,13 +20,18 @@ const upsertRemoteArtifacts = `
   select distinct on (attached.id) attached.id, sync.remote_id, staged.urls, staged.size,
          staged.sha256, staged.sha512, staged.sha384, staged.sha224, staged.sha1, staged.md5
     from whole_units unit
-    join staged_artifacts staged on staged.batch_id = unit.batch_id and staged.ordinal = unit.ordinal
+    join staged_artifacts staged on staged.unit_id = unit.id
     join content_artifacts attached
       on attached.content_id = unit.content_id and attached.relative_path = staged.relative_path
     join syncs sync on sync.id = $2
-   where unit.batch_id = $1 and staged.batch_id = $1 and unit.known and not staged.sourced
-   order by attached.id, unit.ordinal
+   where unit.batch_id = $1 and unit.known and not staged.sourced
+   order by attached.id, unit.id
   on conflict (content_artifact_id, remote_id) do update
      set urls = excluded.urls, size = excluded.size, sha256 = excluded.sha256, sha512 = excluded.sha512,
          sha384 = excluded.sha384, sha224 = excluded.sha224, sha1 = excluded.sha1, md5 = excluded.md5
    where remote_artifacts.urls <> excluded.urls`;
+
+const markSourced = `
+  update staged_artifacts staged set sourced = true
+    from whole_units unit
+   where unit.batch_id = $1 and unit.known and staged.unit_id = unit.id and not staged.sourced`;

@@ -120,25 +120,24 @@ export class StageAttempt {
 }
 
 const tallySql = `
-  with units as materialized (
-    select ordinal, known, outcome, step, discovery from staged_units where batch_id = $1
-  ), unit_counts as (
+  with unit_counts as (
     select count(*) as units,
            count(*) filter (where outcome is null and not known) as new_contents,
            count(*) filter (where outcome is null and step is not null and discovery is null) as futures,
            count(*) filter (where outcome = 'refused') as refused
-    from units
+      from staged_units where batch_id = $1
   ), artifact_counts as (
     select count(*) filter (where artifact_id is null and stored_sha256 is null) as unknown,
            count(*) filter (where artifact_id is null and stored_sha256 is null and not deferred) as downloads,
-           sum(size) filter (where artifact_id is null and stored_sha256 is null and not deferred) as download_bytes,
+           sum(artifact.size) filter (where artifact_id is null and stored_sha256 is null and not deferred) as download_bytes,
            count(*) filter (where artifact_id is null and stored_sha256 is not null) as unsaved,
            count(*) filter (where not attached) as unattached,
            count(*) filter (where not sourced) as unsourced,
-           count(*) filter (where error is not null) as failed,
+           count(*) filter (where artifact.error is not null) as failed,
            count(*) filter (where stored_sha256 is not null) as downloaded,
            sum(stored_size) as downloaded_bytes
-    from staged_artifacts where batch_id = $1 and ordinal in (select ordinal from units where outcome is null)
+      from staged_units unit join staged_artifacts artifact on artifact.unit_id = unit.id
+     where unit.batch_id = $1 and unit.outcome is null
   )
   select units::int as "units", new_contents::int as "newContents", futures::int as "futures",
          (refused + failed)::int as "failures", unknown::int as "unknownArtifacts", downloads::int as "downloads",
@@ -146,4 +145,4 @@ const tallySql = `
          unattached::int as "unattachedArtifacts", unsourced::int as "unsourcedArtifacts",
          downloaded::int as "downloaded", coalesce(downloaded_bytes, 0)::float8 as "downloadedBytes",
          (select discoveries from syncs where id = $2) as "discoveries"
-  from unit_counts, artifact_counts`;
+    from unit_counts, artifact_counts`;

@@ -29,7 +29,7 @@ export async function refuseFailures(client: PoolClient, sync: CompletingSync): 
   if (!counts) throw new Error('an aggregate without groups has one row');
   if (counts.failures > 0) {
     const { rows: failures } = await client.query<Failure>(
-      `select path, content, error from sync_failures where sync_id = $1 order by batch, ordinal, path limit ${named}`,
+      `select path, content, error from sync_failures where sync_id = $1 order by batch, unit_id, path limit ${named}`,
       [sync.id],
     );
     throw new SyncIncomplete(

@@ -60,7 +60,7 @@ export async function applyReferences(client: PoolClient, sync: CompletingSync, 
                   where ${referred} and held.repository_id = $3 and held.version_removed is null limit 1) as target_id
            from sync_batches batch
            join staged_references reference on reference.batch_id = batch.id
-           join staged_units unit on unit.batch_id = batch.id and unit.ordinal = reference.ordinal
+           join staged_units unit on unit.id = reference.unit_id
           where batch.sync_id = $1 and reference.type = $2 and unit.outcome is null
        ), resolved as (
          insert into content_references (content_id, name, referenced_id)

@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 /** What an error is about, for programs: only what applies is there. Never holds a secret. */
 export interface ErrorDetails {
   readonly repository?: string;
@@ -36,5 +38,6 @@ export class InvalidSetting extends PenstockError {}
 
 /** Makes a thrown value an `Error`, for messages and logs. */
 export function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
+  // An error of another realm (a sandbox, a test runner) is no instance of this one's class.
+  return thrown instanceof Error || types.isNativeError(thrown) ? thrown : new Error(String(thrown));
 }

@@ -3,9 +3,10 @@ import type { CreationOptional, InferAttributes, InferCreationAttributes, Sequel
 
 import { digestNames } from '../downloads/digests';
 
-const id = { type: DataTypes.BIGINT, primaryKey: true, autoIncrement: true } as const;
-const required = { type: DataTypes.TEXT, allowNull: false } as const;
-const digestColumns = Object.fromEntries(digestNames.map((name) => [name, DataTypes.TEXT]));
+// Sequelize writes into the attributes that it is given, so each model gets its own.
+const id = () => ({ type: DataTypes.BIGINT, primaryKey: true, autoIncrement: true });
+const required = () => ({ type: DataTypes.TEXT, allowNull: false });
+const digestColumns = () => Object.fromEntries(digestNames.map((name) => [name, DataTypes.TEXT]));
 
 /** One unit of content, of any type; the table of its type holds its natural key. */
 export class Content extends Model<InferAttributes<Content>, InferCreationAttributes<Content>> {
@@ -45,12 +46,12 @@ export function initContentModels(sequelize: Sequelize): void {
   const untimed = { sequelize, timestamps: false } as const;
   const created = { sequelize, updatedAt: false } as const;
 
-  Content.init({ id, type: required, createdAt: DataTypes.DATE }, { ...created, tableName: 'contents' });
+  Content.init({ id: id(), type: required(), createdAt: DataTypes.DATE }, { ...created, tableName: 'contents' });
   Artifact.init(
     {
-      id,
-      ...digestColumns,
-      sha256: required,
+      id: id(),
+      ...digestColumns(),
+      sha256: required(),
       size: { type: DataTypes.BIGINT, allowNull: false },
       createdAt: DataTypes.DATE,
     },
@@ -58,21 +59,21 @@ export function initContentModels(sequelize: Sequelize): void {
   );
   ContentArtifact.init(
     {
-      id,
+      id: id(),
       contentId: { type: DataTypes.BIGINT, allowNull: false },
       artifactId: DataTypes.BIGINT,
-      relativePath: required,
+      relativePath: required(),
     },
     { ...untimed, tableName: 'content_artifacts' },
   );
   RemoteArtifact.init(
     {
-      id,
+      id: id(),
       contentArtifactId: { type: DataTypes.BIGINT, allowNull: false },
       remoteId: { type: DataTypes.BIGINT, allowNull: false },
       urls: { type: DataTypes.ARRAY(DataTypes.TEXT), allowNull: false },
       size: DataTypes.BIGINT,
-      ...digestColumns,
+      ...digestColumns(),
     },
     { ...untimed, tableName: 'remote_artifacts' },
   );

@@ -60,7 +60,8 @@ export async function migrate(sequelize: Sequelize, plugins: readonly Plugin[]):
   return applied.map(({ name }) => name);
 }
 
-function allMigrations(plugins: readonly Plugin[]): Migration[] {
+/** Every migration in the order in which they are applied. */
+export function allMigrations(plugins: readonly Plugin[]): Migration[] {
   return [
     ...coreMigrations,
     ...plugins.flatMap((plugin) => plugin.migrations.map(({ name, sql }) => ({ name: `${plugin.name}/${name}`, sql }))),

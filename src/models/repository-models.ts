@@ -5,8 +5,9 @@ import type { CreationOptional, InferAttributes, InferCreationAttributes, NonAtt
 export type Policy = 'immediate' | 'on_demand' | 'streamed';
 export const policies: readonly Policy[] = ['immediate', 'on_demand', 'streamed'];
 
-const id = { type: DataTypes.BIGINT, primaryKey: true, autoIncrement: true } as const;
-const required = { type: DataTypes.TEXT, allowNull: false } as const;
+// Sequelize writes into the attributes that it is given, so each model gets its own.
+const id = () => ({ type: DataTypes.BIGINT, primaryKey: true, autoIncrement: true });
+const required = () => ({ type: DataTypes.TEXT, allowNull: false });
 
 /** Where to sync from, and how. Its secrets are encrypted; `remote-secrets.ts` reads and writes them. */
 export class Remote extends Model<InferAttributes<Remote>, InferCreationAttributes<Remote>> {
@@ -90,11 +91,11 @@ export function initRepositoryModels(sequelize: Sequelize): void {
 
   Remote.init(
     {
-      id,
-      name: required,
-      type: required,
-      url: required,
-      policy: required,
+      id: id(),
+      name: required(),
+      type: required(),
+      url: required(),
+      policy: required(),
       downloadConcurrency: DataTypes.INTEGER,
       maxRetries: DataTypes.INTEGER,
       rateLimit: DataTypes.INTEGER,
@@ -114,9 +115,9 @@ export function initRepositoryModels(sequelize: Sequelize): void {
   );
   Repository.init(
     {
-      id,
-      name: required,
-      type: required,
+      id: id(),
+      name: required(),
+      type: required(),
       remoteId: DataTypes.BIGINT,
       createdAt: DataTypes.DATE,
       updatedAt: DataTypes.DATE,
@@ -125,7 +126,7 @@ export function initRepositoryModels(sequelize: Sequelize): void {
   );
   RepositoryVersion.init(
     {
-      id,
+      id: id(),
       repositoryId: DataTypes.BIGINT,
       number: DataTypes.INTEGER,
       complete: DataTypes.BOOLEAN,
@@ -137,7 +138,7 @@ export function initRepositoryModels(sequelize: Sequelize): void {
   RepositoryVersionCount.init(
     {
       versionId: { type: DataTypes.BIGINT, primaryKey: true },
-      type: { ...required, primaryKey: true },
+      type: { ...required(), primaryKey: true },
       added: DataTypes.INTEGER,
       removed: DataTypes.INTEGER,
       present: DataTypes.INTEGER,

@@ -29,25 +29,25 @@ export async function stageBatch(
   );
   const batch = rows[0];
   if (!batch) throw new Error(`There is no sync ${syncId}.`);
-  await copy(client, 'staged_units (batch_id, ordinal, type, fields, step)', unitLines(batch.id, units));
+  await copy(client, 'staged_units (id, batch_id, type, fields, step)', unitLines(batch.id, units));
   await copy(
     client,
-    `staged_artifacts (batch_id, ordinal, relative_path, urls, size, ${digestNames.join(', ')}, deferred)`,
+    `staged_artifacts (unit_id, batch_id, relative_path, urls, size, ${digestNames.join(', ')}, deferred)`,
     artifactLines(batch.id, units),
   );
-  await copy(client, 'staged_references (batch_id, ordinal, name, type, key)', referenceLines(batch.id, units));
+  await copy(client, 'staged_references (unit_id, batch_id, name, type, key)', referenceLines(batch.id, units));
   return batch.number;
 }
 
 function* unitLines(batchId: string, units: readonly CheckedUnit[]): Generator<Line> {
   for (const [ordinal, { content, step }] of units.entries()) {
-    yield [batchId, ordinal, content.type, JSON.stringify(content.fields), step];
+    yield [unitId(batchId, ordinal), batchId, content.type, JSON.stringify(content.fields), step];
   }
 }
 
 function* artifactLines(batchId: string, units: readonly CheckedUnit[]): Generator<Line> {
   for (const [ordinal, { artifacts }] of units.entries()) {
-    for (const artifact of artifacts) yield [batchId, ordinal, ...artifactColumns(artifact)];
+    for (const artifact of artifacts) yield [unitId(batchId, ordinal), batchId, ...artifactColumns(artifact)];
   }
 }
 
@@ -63,8 +63,14 @@ function artifactColumns({ relativePath, urls, size, digests, deferred }: Checke
 
 function* referenceLines(batchId: string, units: readonly CheckedUnit[]): Generator<Line> {
   for (const [ordinal, { references }] of units.entries()) {
-    for (const { name, type, key } of references) yield [batchId, ordinal, name, type, JSON.stringify(key)];
+    for (const { name, type, key } of references)
+      yield [unitId(batchId, ordinal), batchId, name, type, JSON.stringify(key)];
   }
+}
+
+/** The id of a unit by its place in its batch, as the schema says it. */
+function unitId(batchId: string, ordinal: number): string {
+  return (BigInt(batchId) * 65_536n + BigInt(ordinal)).toString();
 }
 
 type Line = readonly (string | number | null)[];

@@ -76,11 +76,12 @@ create table sync_discoveries (
   primary key (sync_id, number)
 );
 
--- Staging. Keyed by the surrogate id of the batch alone: with (sync, batch, ordinal) the planner, which has no statistics
--- of rows this fresh, joins a batch with itself in a nested loop. The free space keeps the updates of the stages on the page.
+-- Staging. Tables are joined by the unit's id alone, and nothing else: the planner has no statistics of rows this fresh, takes
+-- a batch for one row, and with (batch, ordinal) compares every unit of the batch with every artifact of it. The free space
+-- on each page is for the updates of the stages.
 create table staged_units (
+  id         bigint primary key,
   batch_id   bigint not null references sync_batches on delete cascade,
-  ordinal    integer not null,
   content_id bigint not null default nextval('content_ids'),
   type       text not null,
   fields     jsonb not null,
@@ -88,13 +89,14 @@ create table staged_units (
   outcome    text check (outcome in ('dropped', 'refused')),
   error      jsonb,
   step       text,
-  discovery  integer,
-  primary key (batch_id, ordinal)
+  discovery  integer
 ) with (fillfactor = 50);
+create index on staged_units (batch_id);
+comment on column staged_units.id is 'batch_id * 65536 + place in the batch';
 
 create table staged_artifacts (
+  unit_id       bigint not null,
   batch_id      bigint not null references sync_batches on delete cascade,
-  ordinal       integer not null,
   relative_path text not null,
   urls          text[] not null,
   size          bigint,
@@ -111,8 +113,9 @@ create table staged_artifacts (
   attached      boolean not null default false,
   sourced       boolean not null default false,
   error         jsonb,
-  primary key (batch_id, ordinal, relative_path)
+  primary key (unit_id, relative_path)
 ) with (fillfactor = 50);
+create index on staged_artifacts (batch_id);
 comment on column staged_artifacts.attached is 'the content artifact is there, with this artifact or deferred';
 comment on column staged_artifacts.sourced is 'the remote artifact is there, with these urls';
 
@@ -122,29 +125,29 @@ create view whole_units as
    where unit.outcome is null
      and not exists (
        select from staged_artifacts artifact
-        where artifact.batch_id = unit.batch_id and artifact.ordinal = unit.ordinal
-          and artifact.artifact_id is null and not artifact.deferred);
+        where artifact.unit_id = unit.id and artifact.artifact_id is null and not artifact.deferred);
 
 create table staged_references (
+  unit_id  bigint not null,
   batch_id bigint not null references sync_batches on delete cascade,
-  ordinal  integer not null,
   name     text not null,
   type     text not null,
   key      jsonb not null
 );
 create index on staged_references (batch_id);
+create index on staged_references (unit_id);
 
 -- What a sync could not have: files that could not be downloaded, and units that were refused.
 create view sync_failures as
-  select batch.sync_id, batch.number as batch, unit.ordinal, unit.type || ' ' || unit.fields as content,
+  select batch.sync_id, batch.number as batch, unit.id as unit_id, unit.type || ' ' || unit.fields as content,
          null as path, unit.error
     from sync_batches batch join staged_units unit on unit.batch_id = batch.id
    where unit.outcome = 'refused'
   union all
-  select batch.sync_id, batch.number, unit.ordinal, unit.type || ' ' || unit.fields, artifact.relative_path, artifact.error
+  select batch.sync_id, batch.number, unit.id, unit.type || ' ' || unit.fields, artifact.relative_path, artifact.error
     from sync_batches batch
     join staged_units unit on unit.batch_id = batch.id
-    join staged_artifacts artifact on artifact.batch_id = batch.id and artifact.ordinal = unit.ordinal
+    join staged_artifacts artifact on artifact.unit_id = unit.id
    where unit.outcome is null and artifact.error is not null;
 
 create table progress_reports (
