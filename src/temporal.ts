@@ -2,10 +2,15 @@ import { Client, Connection } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection } from '@temporalio/worker';
 
-import { InvalidSetting, asError } from './errors';
+import { InvalidSetting, PenstockError, asError } from './errors';
 
 /** Search attributes of a sync's workflow; all are keywords. */
 export const searchAttributes = ['PenstockRepository', 'PenstockPlugin', 'PenstockPolicy', 'PenstockStage'] as const;
+
+/** Temporal's server does not answer. */
+export class TemporalUnreachable extends PenstockError {
+  override readonly transient = true;
+}
 
 /** How Temporal is reached: what Temporal's own `envconfig` reads, or the embedded server's address. */
 export interface TemporalTarget {
@@ -13,7 +18,13 @@ export interface TemporalTarget {
   readonly embeddedAddress?: string | undefined;
 }
 
-/** A connection for what starts and looks at syncs. */
+/** Where Temporal is, for people. */
+export function describeTarget(target: TemporalTarget = {}): { readonly address: string; readonly namespace: string } {
+  const { connectionOptions, namespace = 'default' } = connectConfig(target);
+  return { address: connectionOptions.address ?? 'localhost:7233', namespace };
+}
+
+/** A connection for what starts and looks at syncs. @throws {@link TemporalUnreachable}, {@link InvalidSetting} */
 export async function connectClient(target: TemporalTarget = {}): Promise<Client> {
   const { connectionOptions, namespace } = connectConfig(target);
   const connection = await Connection.connect(connectionOptions).catch((error: unknown) => {
@@ -22,7 +33,7 @@ export async function connectClient(target: TemporalTarget = {}): Promise<Client
   return new Client({ connection, ...(namespace === undefined ? {} : { namespace }) });
 }
 
-/** A connection for a worker. */
+/** A connection for a worker. @throws {@link TemporalUnreachable}, {@link InvalidSetting} */
 export async function connectWorker(
   target: TemporalTarget = {},
 ): Promise<{ connection: NativeConnection; namespace: string }> {
@@ -33,27 +44,40 @@ export async function connectWorker(
   return { connection, namespace };
 }
 
-/** Registers the search attributes that a sync's workflow sets; those that are there already are left alone. */
-export async function registerSearchAttributes({ connection, options }: Client): Promise<void> {
+/**
+ * Registers the search attributes that a sync's workflow sets; those that are there already are left alone.
+ *
+ * @returns the names of those that were registered now.
+ */
+export async function registerSearchAttributes({ connection, options }: Client): Promise<string[]> {
   const keyword = 2; // temporal.api.enums.v1.IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
   const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace: options.namespace });
   const missing = searchAttributes.filter((name) => !(name in customAttributes));
-  if (missing.length === 0) return;
+  if (missing.length === 0) return [];
   await connection.operatorService.addSearchAttributes({
     namespace: options.namespace,
     searchAttributes: Object.fromEntries(missing.map((name) => [name, keyword])),
   });
+  return missing;
 }
 
 function connectConfig({ embeddedAddress }: TemporalTarget): ReturnType<typeof loadClientConnectConfig> {
   if (embeddedAddress !== undefined) return { connectionOptions: { address: embeddedAddress } };
-  return loadClientConnectConfig();
+  try {
+    return loadClientConnectConfig();
+  } catch (error) {
+    throw new InvalidSetting(
+      `Temporal's configuration cannot be read: ${asError(error).message}. Look at TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE and the other TEMPORAL_ variables.`,
+      {},
+      { cause: error },
+    );
+  }
 }
 
-function unreachable(address: string | undefined, error: unknown): InvalidSetting {
-  return new InvalidSetting(
-    `Temporal at ${address ?? 'localhost:7233'} cannot be reached (${asError(error).message}). Is it running, and is TEMPORAL_ADDRESS right?`,
-    { ...(address === undefined ? {} : { found: address }) },
+function unreachable(address = 'localhost:7233', error: unknown): TemporalUnreachable {
+  return new TemporalUnreachable(
+    `Temporal at ${address} cannot be reached (${asError(error).message}). Is it running, and is TEMPORAL_ADDRESS right?`,
+    { found: address },
     { cause: error },
   );
 }

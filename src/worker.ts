@@ -8,6 +8,7 @@ import { createActivities } from '../activities';
 import { ErrorInterceptor, HeartbeatInterceptor } from '../activities/interceptors';
 import { DownloadPools } from './downloads/download-pool';
 import { openDatabase } from './models/database';
+import type { Database } from './models/database';
 import { openSecretBox } from './models/remote-secrets';
 import { PluginRegistry } from './plugins';
 import type { Settings } from './settings';
@@ -20,6 +21,8 @@ export const builtWorkflowBundle: WorkflowBundleOption = { codePath: join(__dirn
 export interface WorkerOptions {
   readonly settings: Settings;
   readonly databaseUrl: string;
+  /** Absent: the worker opens `databaseUrl` for itself. The models are bound to one database in a process, so one that has it open gives it. */
+  readonly database?: Database;
   readonly connection: NativeConnection;
   readonly namespace: string;
   readonly logger: Logger;
@@ -37,7 +40,7 @@ export interface SyncWorker {
 /** Makes a worker. Nothing runs until its `run` is called. */
 export async function createWorker(options: WorkerOptions): Promise<SyncWorker> {
   const { settings, connection, namespace, logger, plugins = new PluginRegistry() } = options;
-  const database = openDatabase(options.databaseUrl);
+  const database = options.database ?? openDatabase(options.databaseUrl);
   const storage = await FileStorage.open(settings.storageDir);
   const worker = await Worker.create({
     connection,
@@ -66,7 +69,7 @@ export async function createWorker(options: WorkerOptions): Promise<SyncWorker> 
       try {
         await worker.run();
       } finally {
-        await database.close();
+        if (!options.database) await database.close();
       }
     },
     stop: () => {

@@ -1,0 +1,58 @@
+import { PenstockError } from '../errors';
+
+/** A name as a shell takes it. */
+export function quoted(name: string): string {
+  return /^[\w.:@%+=-]+$/.test(name) ? name : `'${name.replaceAll("'", `'\\''`)}'`;
+}
+
+/** A sync of the repository runs already. */
+export class SyncAlreadyRunning extends PenstockError {
+  override readonly transient = true;
+
+  /** @param running the workflow; without its run where that has ended in this very moment. */
+  constructor(
+    repository: string,
+    {
+      workflowId,
+      runId,
+      startedAt,
+    }: { readonly workflowId: string; readonly runId?: string; readonly startedAt?: Date },
+  ) {
+    const since = startedAt?.toISOString();
+    super(
+      [
+        `Repository "${repository}" is being synced already${since ? `, since ${since}` : ''} (workflow ${workflowId}${runId ? `, run ${runId}` : ''}).`,
+        `Attach to that sync:  penstock sync ${quoted(repository)} --attach`,
+        `Cancel it:            penstock sync cancel ${quoted(repository)}`,
+      ].join('\n'),
+      { repository, workflowId, runId, since },
+    );
+  }
+}
+
+/** There is no such sync. */
+export class SyncNotFound extends PenstockError {}
+
+/** No workflow syncs the repository. */
+export class NotSyncing extends PenstockError {}
+
+/** Temporal lacks what `penstock migrate` sets up: the namespace is not there, or not its search attributes. */
+export class TemporalNotSetUp extends PenstockError {}
+
+/** Somebody canceled or terminated the sync; what it has done stays for the next one. */
+export class SyncStopped extends PenstockError {
+  override readonly transient = true;
+}
+
+/** The sync has failed: the message is that of the error which stopped it. */
+export class SyncFailed extends PenstockError {
+  constructor(
+    readonly failure: string,
+    message: string,
+    details: ConstructorParameters<typeof PenstockError>[1],
+    override readonly transient: boolean,
+  ) {
+    super(message, details);
+    this.name = failure;
+  }
+}

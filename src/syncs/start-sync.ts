@@ -1,0 +1,98 @@
+import type { Client } from '@temporalio/client';
+import { ServiceError, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+
+import { asError } from '../errors';
+import { CannotSync } from '../models/sync-errors';
+import { findRepository } from '../repositories/repositories';
+import { SyncAlreadyRunning, TemporalNotSetUp } from './errors';
+import { findRunning, syncWorkflowType, workflowIdOf } from './sync-workflow';
+import type { SyncExecution, SyncRequest, SyncWorkflow } from './sync-workflow';
+
+/** What starts syncs. */
+export interface SyncStarter {
+  readonly client: Client;
+  readonly taskQueue: string;
+}
+
+/**
+ * Starts the sync of a repository.
+ *
+ * @throws {@link RepositoryNotFound}, {@link CannotSync}, {@link TemporalNotSetUp}, and {@link SyncAlreadyRunning} where one runs.
+ */
+export async function startSync({ client, taskQueue }: SyncStarter, request: SyncRequest): Promise<SyncExecution> {
+  const { repository, mode, optimize } = request;
+  const { remote } = await findRepository(repository);
+  if (!remote) {
+    throw new CannotSync(
+      `Repository "${repository}" has no remote. Give it one: penstock repository update ${repository} --remote NAME`,
+      { repository },
+    );
+  }
+  const workflowId = workflowIdOf(repository);
+  const startedAt = new Date();
+  try {
+    const handle = await client.workflow.start<SyncWorkflow>(syncWorkflowType, {
+      workflowId,
+      taskQueue,
+      args: [{ repository, mode, optimize }],
+      workflowIdConflictPolicy: 'FAIL',
+      staticSummary: `${repository} from ${remote.name} · ${remote.policy} · ${mode}`,
+      staticDetails: `Syncs the ${remote.type} repository **${repository}** from ${remote.url}`,
+      typedSearchAttributes: [
+        { key: { name: 'PenstockRepository', type: 'KEYWORD' }, value: repository },
+        { key: { name: 'PenstockStage', type: 'KEYWORD' }, value: 'opening' },
+      ],
+    });
+    return { workflowId, runId: handle.firstExecutionRunId, startedAt };
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) throw await alreadyRunning(client, repository);
+    throw setUpFault(client, error) ?? error;
+  }
+}
+
+/** Starts the sync of a repository, or attaches to the one that runs. */
+export async function startOrAttach(
+  starter: SyncStarter,
+  request: SyncRequest,
+): Promise<SyncExecution & { readonly attached: boolean }> {
+  for (;;) {
+    const running = await findRunning(starter.client, request.repository);
+    if (running) return { ...running, attached: true };
+    try {
+      return { ...(await startSync(starter, request)), attached: false };
+    } catch (error) {
+      // Somebody was faster: attach to theirs.
+      if (!(error instanceof SyncAlreadyRunning)) throw error;
+    }
+  }
+}
+
+async function alreadyRunning(client: Client, repository: string): Promise<SyncAlreadyRunning> {
+  const running = await findRunning(client, repository);
+  return new SyncAlreadyRunning(repository, running ?? { workflowId: workflowIdOf(repository) });
+}
+
+/** gRPC status codes. */
+const invalidArgument = 3;
+const notFound = 5;
+
+function setUpFault({ options }: Client, error: unknown): TemporalNotSetUp | undefined {
+  if (!(error instanceof ServiceError)) return undefined;
+  const cause = error.cause as { readonly code?: number; readonly details?: string } | undefined;
+  const said = cause?.details ?? asError(error).message;
+  if (cause?.code === notFound) {
+    return new TemporalNotSetUp(
+      `Temporal has no namespace "${options.namespace}" (${said}). Create it, or set TEMPORAL_NAMESPACE to another one.`,
+      { found: options.namespace },
+      { cause: error },
+    );
+  }
+  if (cause?.code === invalidArgument && /search attribute/i.test(said)) {
+    return new TemporalNotSetUp(
+      `Temporal does not know the search attributes of a sync (${said}). Register them: penstock migrate`,
+      {},
+      { cause: error },
+    );
+  }
+  return undefined;
+}
