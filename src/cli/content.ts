@@ -1,0 +1,94 @@
+import type { Command } from 'commander';
+
+import { findContent, listContents } from '../repositories/contents';
+import type { ContentFile, ContentView } from '../repositories/contents';
+import { findVersion } from '../repositories/versions';
+import { formatBytes } from './amounts';
+import { run, wholeNumber, withExamples, withOutput } from './command';
+import { WrongUsage } from './exit-status';
+import type { OutputOptions } from './output';
+
+/** `penstock content`. */
+export function contentCommand(program: Command): void {
+  const content = program.command('content').description('the contents of versions');
+  addList(content);
+  addShow(content);
+}
+
+type ListOptions = OutputOptions & { version?: number; limit?: number; after: string; type?: string };
+
+function addList(content: Command): void {
+  const command = content
+    .command('list')
+    .description('list the contents of a version; with --json, a line of JSON for each')
+    .argument('<repository>')
+    .option('--version <n>', 'the version; the newest complete one where none is given', wholeNumber(0))
+    .option('--limit <n>', 'at most so many', wholeNumber(1))
+    .option('--after <id>', 'go on after this content', '0')
+    .option('--type <type>', 'only contents of this type, as file.file');
+  withOutput(command).action((repository: string, options: ListOptions) =>
+    run(options, async (context) => {
+      checkId(options.after);
+      const { database } = await context.open();
+      const { number } = await findVersion(repository, options.version);
+      const { output, plugins } = context;
+      const selection = {
+        repository,
+        version: number,
+        after: options.after,
+        limit: options.limit ?? Infinity,
+        type: options.type,
+      };
+      for await (const each of listContents({ pool: database.pool, plugins }, selection)) {
+        if (output.closed) return;
+        await output.item(each, () => (output.quiet ? each.id : line(each)));
+      }
+    }),
+  );
+  withExamples(command, [
+    ['penstock content list files', 'id, type, fields and files, between tabs'],
+    ['penstock content list files --version 3 --limit 100', ''],
+    ['penstock content list files --json | jq -r ".files[].relativePath"', ''],
+  ]);
+}
+
+function addShow(content: Command): void {
+  const command = withOutput(content.command('show').description('show a content: its files, and where it is held'));
+  command.argument('<id>').action((id: string, options: OutputOptions) =>
+    run(options, async (context) => {
+      checkId(id);
+      const { database } = await context.open();
+      const { output, plugins } = context;
+      const view = await findContent({ pool: database.pool, plugins }, id);
+      output.result(view, () =>
+        output.pairs([
+          ['id', view.id],
+          ['type', view.type],
+          ...Object.entries(view.fields).map(([name, value]) => [name, shown(value)] as const),
+          ...view.files.flatMap((file) => [
+            ['file', describeFile(file)] as const,
+            ...file.urls.map((url) => ['url', url] as const),
+          ]),
+          ...view.versions.map((held) => ['in', held] as const),
+        ]),
+      );
+    }),
+  );
+  withExamples(command, [['penstock content show 42', '']]);
+}
+
+function checkId(id: string): void {
+  if (!/^\d{1,18}$/.test(id)) throw new WrongUsage(`The id of a content is a number; found "${id}".`, { found: id });
+}
+
+function line({ id, type, fields, files }: ContentView): string {
+  return [id, type, Object.values(fields).map(shown).join(' '), ...files.map(describeFile)].join('\t');
+}
+
+function describeFile({ relativePath, stored, size }: ContentFile): string {
+  return `${relativePath} (${size === null ? 'size not known' : formatBytes(size)}, ${stored ? 'stored' : 'on demand'})`;
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

@@ -1,0 +1,68 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { DefaultLogger, Runtime, makeTelemetryFilterString } from '@temporalio/worker';
+import type { LogLevel } from '@temporalio/worker';
+import { pino } from 'pino';
+import type { Logger } from 'pino';
+
+import { LogFile } from '../embedded/log-file';
+import { InvalidSetting } from '../errors';
+import type { Settings } from '../settings';
+
+const levels: Readonly<Record<string, LogLevel>> = {
+  trace: 'TRACE',
+  debug: 'DEBUG',
+  info: 'INFO',
+  warn: 'WARN',
+  error: 'ERROR',
+  fatal: 'ERROR',
+  silent: 'ERROR',
+};
+
+/** Whether errors are shown with their stacks. */
+export function isDebugging({ logLevel }: Settings): boolean {
+  return logLevel === 'debug' || logLevel === 'trace';
+}
+
+/**
+ * The log of a worker, as JSON lines: on stderr, or in a file below the data folder where a person looks at stderr.
+ *
+ * @throws {@link InvalidSetting}
+ */
+export function openLog(settings: Settings, to: 'stderr' | 'file'): Logger {
+  const { logLevel, dataDir } = settings;
+  if (!(logLevel in levels)) {
+    const expected = Object.keys(levels).join(', ');
+    throw new InvalidSetting(`PENSTOCK_LOG_LEVEL must be one of ${expected}; found "${logLevel}".`, {
+      expected,
+      found: logLevel,
+    });
+  }
+  if (to === 'stderr') return pino({ level: logLevel }, pino.destination({ fd: 2, sync: true }));
+  mkdirSync(join(dataDir, 'logs'), { recursive: true });
+  const fd = new LogFile(join(dataDir, 'logs', 'worker.log')).open();
+  return pino({ level: logLevel }, pino.destination({ fd, sync: true }));
+}
+
+let installed = false;
+
+/** Lets Temporal's SDK write to the log, and leaves signals to the commands; once in a process. */
+export function installRuntime(logger: Logger): void {
+  if (installed) return;
+  installed = true;
+  const level = levels[logger.level] ?? 'WARN';
+  Runtime.install({
+    logger: new DefaultLogger(level, ({ level: entryLevel, message, meta }) => {
+      const method = entryLevel.toLowerCase() as 'trace' | 'debug' | 'info' | 'warn' | 'error';
+      logger[method](meta ?? {}, message);
+    }),
+    shutdownSignals: [],
+    telemetryOptions: {
+      logging: {
+        filter: makeTelemetryFilterString({ core: level === 'INFO' ? 'WARN' : level, other: 'ERROR' }),
+        forward: {},
+      },
+    },
+  });
+}

@@ -1,0 +1,152 @@
+import { Option } from 'commander';
+import type { Command } from 'commander';
+
+import { plugins } from '../plugins';
+import {
+  createRepository,
+  deleteRepository,
+  findRepository,
+  listRepositories,
+  refuseWhileSyncing,
+  updateRepository,
+  viewRepository,
+} from '../repositories/repositories';
+import type { RepositoryView } from '../repositories/repositories';
+import { listSyncs } from '../syncs/sync-views';
+import { findRunning } from '../syncs/sync-workflow';
+import { formatDate } from './amounts';
+import { run, withExamples, withOutput } from './command';
+import { WrongUsage } from './exit-status';
+import type { OutputOptions } from './output';
+
+/** `penstock repository`. */
+export function repositoryCommand(program: Command): void {
+  const repository = program.command('repository').description('named sets of content, in versions');
+  addCreate(repository);
+  addList(repository);
+  addShow(repository);
+  addUpdate(repository);
+  addDelete(repository);
+  withExamples(repository, [
+    ['penstock repository create files --remote files', 'with its version 0, which is empty'],
+    ['penstock repository show files', ''],
+  ]);
+}
+
+function addCreate(repository: Command): void {
+  const command = repository
+    .command('create')
+    .description('create a repository; "penstock sync NAME --url URL" does that too')
+    .argument('<name>')
+    .option('--type <plugin>', `the plugin: ${plugins.map(({ name }) => name).join(', ')}`, 'file')
+    .option('--remote <name>', 'the remote that it is synced from');
+  withOutput(command).action((name: string, options: OutputOptions & { type: string; remote?: string }) =>
+    run(options, async (context) => {
+      const { type, remote } = options;
+      const { database, plugins: registry } = context.storeOf(await context.open());
+      await createRepository({ database, plugins: registry }, { name, type, remote });
+      const view = await viewRepository(name);
+      context.output.result(view, () => (context.output.quiet ? [] : [`Repository "${name}" is created.`]));
+    }),
+  );
+  withExamples(command, [['penstock repository create files --remote files', '']]);
+}
+
+function addList(repository: Command): void {
+  const command = withOutput(repository.command('list').description('list the repositories'));
+  command.action((options: OutputOptions) =>
+    run(options, async (context) => {
+      await context.open();
+      const repositories = await listRepositories();
+      const { output } = context;
+      output.result({ repositories }, () =>
+        output.quiet
+          ? repositories.map(({ name }) => name)
+          : output.table(
+              ['NAME', 'TYPE', 'REMOTE', 'VERSION'],
+              repositories.map(({ name, type, remote, latestVersion }) => [
+                name,
+                type,
+                remote ?? '-',
+                String(latestVersion ?? '-'),
+              ]),
+            ),
+      );
+    }),
+  );
+  withExamples(command, [['penstock repository list --quiet', 'names only']]);
+}
+
+function addShow(repository: Command): void {
+  const command = withOutput(repository.command('show').description('show a repository'));
+  command.argument('<name>').action((name: string, options: OutputOptions) =>
+    run(options, async (context) => {
+      await context.open();
+      const view = await viewRepository(name);
+      const [lastSync = null] = await listSyncs(undefined, { repository: name, limit: 1 });
+      const { output } = context;
+      output.result({ ...view, lastSync }, () =>
+        output.pairs([
+          ...describe(view),
+          ['last sync', lastSync && `${lastSync.id}, ${lastSync.state}, begun ${formatDate(lastSync.startedAt) ?? ''}`],
+        ]),
+      );
+    }),
+  );
+  withExamples(command, [['penstock repository show files', '']]);
+}
+
+function addUpdate(repository: Command): void {
+  const command = repository
+    .command('update')
+    .description('give a repository another remote, or none')
+    .argument('<name>')
+    .addOption(new Option('--remote <name>', 'the remote that it is synced from'))
+    .addOption(new Option('--no-remote', 'none'));
+  withOutput(command).action((name: string, options: OutputOptions & { remote?: string | false }) =>
+    run(options, async (context) => {
+      // `--no-remote` makes commander think that the standard is true.
+      const remote = options.remote as string | boolean | undefined;
+      if (remote === undefined || remote === true)
+        throw new WrongUsage('Nothing to update: give --remote NAME or --no-remote.');
+      const { database } = await context.open();
+      await updateRepository(database, name, { remote: remote === false ? null : remote });
+      const view = await viewRepository(name);
+      context.output.result(view, () => (context.output.quiet ? [] : [`Repository "${name}" is updated.`]));
+    }),
+  );
+  withExamples(command, [['penstock repository update files --remote mirror', '']]);
+}
+
+function addDelete(repository: Command): void {
+  const command = withOutput(
+    repository.command('delete').description('delete a repository with its versions; contents and files stay'),
+  );
+  command.argument('<name>').action((name: string, options: OutputOptions) =>
+    run(options, async (context) => {
+      const { database, client } = await context.open({ temporal: true });
+      await findRepository(name);
+      if (await findRunning(client, name)) throw refuseWhileSyncing(name, 'deleted');
+      await deleteRepository(database, name);
+      context.output.result({ deleted: name }, () =>
+        context.output.quiet ? [] : [`Repository "${name}" is deleted.`],
+      );
+    }),
+  );
+  withExamples(command, [['penstock repository delete files', '']]);
+}
+
+function describe(view: RepositoryView): (readonly [string, string | number | null])[] {
+  return [
+    ['name', view.name],
+    ['type', view.type],
+    ['remote', view.remote],
+    ['latest version', view.latestVersion],
+    [
+      'incomplete version',
+      view.incompleteVersion === null ? null : `${view.incompleteVersion}, begun by a sync that is not over`,
+    ],
+    ['created', formatDate(view.createdAt)],
+    ['updated', formatDate(view.updatedAt)],
+  ];
+}

@@ -1,0 +1,68 @@
+import type { Command } from 'commander';
+
+import { findVersion, listVersions } from '../repositories/versions';
+import { formatCount, formatDate } from './amounts';
+import { run, wholeNumber, withExamples, withOutput } from './command';
+import type { OutputOptions } from './output';
+
+/** `penstock version`. */
+export function versionCommand(program: Command): void {
+  const version = program.command('version').description('the complete versions of repositories');
+  const list = version
+    .command('list')
+    .description('list the complete versions of a repository, the newest first')
+    .argument('<repository>')
+    .option('--limit <n>', 'at most so many', wholeNumber(1), 100);
+  withOutput(list).action((repository: string, options: OutputOptions & { limit: number }) =>
+    run(options, async (context) => {
+      await context.open();
+      const versions = await listVersions(repository, options.limit);
+      const { output } = context;
+      output.result({ versions }, () =>
+        output.quiet
+          ? versions.map(({ number }) => String(number))
+          : output.table(
+              ['VERSION', 'COMPLETED', 'ADDED', 'REMOVED', 'PRESENT'],
+              versions.map(({ number, completedAt, added, removed, present }) => [
+                String(number),
+                formatDate(completedAt) ?? '-',
+                ...[added, removed, present].map(formatCount),
+              ]),
+            ),
+      );
+    }),
+  );
+  withExamples(list, [['penstock version list files', '']]);
+
+  const show = version
+    .command('show')
+    .description('show a complete version, the newest where none is given')
+    .argument('<repository>')
+    .argument('[number]', 'the version', wholeNumber(0));
+  withOutput(show).action((repository: string, number: number | undefined, options: OutputOptions) =>
+    run(options, async (context) => {
+      await context.open();
+      const view = await findVersion(repository, number);
+      const { output } = context;
+      output.result(view, () =>
+        output.pairs([
+          ['repository', view.repository],
+          ['version', view.number],
+          ['completed', formatDate(view.completedAt)],
+          ...(['added', 'removed', 'present'] as const).map((key) => [key, formatCount(view[key])] as const),
+          ...Object.entries(view.types).map(
+            ([type, { added, removed, present }]) =>
+              [
+                type,
+                `${formatCount(added)} added, ${formatCount(removed)} removed, ${formatCount(present)} present`,
+              ] as const,
+          ),
+        ]),
+      );
+    }),
+  );
+  withExamples(show, [
+    ['penstock version show files', 'the newest'],
+    ['penstock version show files 3 --json', ''],
+  ]);
+}

@@ -1,0 +1,36 @@
+import type { Command } from 'commander';
+
+import { describeTarget } from '../temporal';
+import { run, withExamples, withOutput } from './command';
+import type { OutputOptions } from './output';
+import { describeDatabase } from './schema';
+import { aborted } from './signals';
+
+/** `penstock worker`. */
+export function workerCommand(program: Command): void {
+  const command = withOutput(
+    program.command('worker').description('run syncs until SIGTERM or Ctrl-C, which let go of what is under way first'),
+  );
+  command.action((options: OutputOptions) =>
+    run(
+      options,
+      async (context) => {
+        const { output, interruption, settings } = context;
+        const session = await context.open({ temporal: true, start: { for: 'A worker' } });
+        const worker = await session.startWorker('stderr');
+        const { address, namespace } = describeTarget({ embeddedAddress: session.addresses.temporalAddress });
+        const database = describeDatabase(session.addresses.databaseUrl);
+        output.result({ taskQueue: settings.taskQueue, temporal: address, namespace, database }, () => [
+          `The worker polls task queue ${settings.taskQueue} of namespace ${namespace} at ${address}; its database is at ${database}.`,
+        ]);
+        await Promise.race([aborted(interruption.signal), worker.failed]);
+        output.note('The worker stops.');
+      },
+      { handlesSignals: true },
+    ),
+  );
+  withExamples(command, [
+    ['DATABASE_URL=… TEMPORAL_ADDRESS=… penstock worker', ''],
+    ['PENSTOCK_LOG_LEVEL=info penstock worker', 'its log is JSON lines on stderr'],
+  ]);
+}
