@@ -16,18 +16,18 @@ export function stagedValue({ field, type }: Column, unit = 'unit'): string {
 }
 
 /**
- * Whether a staged unit and a row have the same natural key; null equals null. `is not distinct from` would not use the
- * unique index, and a plain `=` is enough where null cannot be.
+ * Whether a staged unit and a row have the same natural key; null equals null. `is not distinct from` would use no index and
+ * no hash, and a plain `=` is enough where null cannot be.
  */
 export function sameNaturalKey({ naturalKey }: ContentType, row: string, unit = 'unit'): string {
   return naturalKey
-    .map((column) => {
-      const [saved, staged] = [`${row}.${column.name}`, stagedValue(column, unit)];
-      return column.nullable
-        ? `(${saved} = ${staged} or (${saved} is null and ${staged} is null))`
-        : `${saved} = ${staged}`;
-    })
+    .map((column) => sameValue(column, `${row}.${column.name}`, stagedValue(column, unit)))
     .join(' and ');
+}
+
+/** Whether two expressions of a column have the same value; null equals null. */
+export function sameValue({ nullable }: Column, one: string, other: string): string {
+  return nullable ? `(${one} = ${other} or (${one} is null and ${other} is null))` : `${one} = ${other}`;
 }
 
 /** The natural key of a staged unit, as a list of expressions. */
