@@ -26,7 +26,10 @@ export async function removeUndeclared(
   );
 }
 
-/** Content with the repository key of a newly added one leaves the repository with this version. */
+/**
+ * Content with the repository key of a newly added one leaves the repository with this version. `is true` keeps the planner
+ * from making a join of the hashed subplan, for the same reason as above.
+ */
 export async function evictReplaced(
   client: PoolClient,
   { repositoryId, number }: CompletingSync,
@@ -38,13 +41,18 @@ export async function evictReplaced(
       .map((column) => sameValue(column, `replaced.${column.name}`, `fresh.${column.name}`))
       .join(' and ');
     await client.query(
-      `update repository_contents held set version_removed = $2
-         from repository_contents added
-         join ${table} fresh on fresh.content_id = added.content_id
-         join ${table} replaced on ${same}
-        where added.repository_id = $1 and added.version_added = $2 and added.version_removed is null
-          and held.repository_id = $1 and held.content_id = replaced.content_id
-          and held.version_added < $2 and held.version_removed is null`,
+      `with added as materialized (
+         select content_id from repository_contents
+          where repository_id = $1 and version_added = $2 and version_removed is null
+       ), evicted as materialized (
+         select replaced.content_id
+           from added
+           join ${table} fresh on fresh.content_id = added.content_id
+           join ${table} replaced on ${same}
+       )
+       update repository_contents held set version_removed = $2
+        where held.repository_id = $1 and held.version_added < $2 and held.version_removed is null
+          and (held.content_id in (select content_id from evicted)) is true`,
       [repositoryId, number],
     );
   }
