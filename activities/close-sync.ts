@@ -1,3 +1,4 @@
+import { toJsonb } from '../src/models/jsonb';
 import type { SyncFailure } from '../src/models/sync-models';
 import { currentFence } from './current-workflow';
 import type { ActivityDependencies } from './dependencies';
@@ -18,6 +19,6 @@ export const closeSync =
               downloaded = (select coalesce(sum(downloaded), 0) from sync_batches where sync_id = $1),
               downloaded_bytes = (select coalesce(sum(downloaded_bytes), 0) from sync_batches where sync_id = $1)
         where id = $1 and state = 'running' and fence <= $4`,
-      [syncId, state, error && JSON.stringify(error), currentFence()],
+      [syncId, state, error && toJsonb(error), currentFence()],
     );
   };

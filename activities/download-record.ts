@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 
 import type { PenstockError } from '../src/errors';
+import { toJsonb } from '../src/models/jsonb';
 import type { StageAttempt } from './stage';
 
 /** What has become of one artifact's download. */
@@ -57,7 +58,7 @@ export class DownloadRecord {
         results.map(
           ({ error }) =>
             error &&
-            JSON.stringify({ type: error.name, message: error.message, transient: error.transient, ...error.details }),
+            toJsonb({ type: error.name, message: error.message, transient: error.transient, ...error.details }),
         ),
       ]);
       await client.query(countDownloads, [this.attempt.batchId]);

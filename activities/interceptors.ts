@@ -2,12 +2,17 @@ import { Context, heartbeat } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { ActivityExecuteInput, ActivityInboundCallsInterceptor, Next } from '@temporalio/worker';
 
+import { DownloadError, DownloadFailed } from '../src/downloads/download-error';
 import { PenstockError } from '../src/errors';
+import type { Database } from '../src/models/database';
+import { InvalidMetadata } from '../src/plugins/invalid-metadata';
 
 /** Milliseconds between heartbeats; a cancellation reaches an activity with the next one. */
 const heartbeatInterval = 1000;
 /** Characters of a message: Temporal keeps 4 KB of a failure in its state. */
 const longestMessage = 3000;
+/** Characters of a value beside it. */
+const longestDetail = 500;
 
 const heartbeatDetails = new WeakMap<Context, () => unknown>();
 
@@ -31,28 +36,76 @@ export class HeartbeatInterceptor implements ActivityInboundCallsInterceptor {
   }
 }
 
-/** Casts the errors that Penstock knows: they are final, with a stable type. All others are retried by Temporal. */
+/**
+ * Casts the errors that Penstock knows: they are final, with a stable type, and name the repository that was synced. All
+ * others are retried by Temporal.
+ */
 export class ErrorInterceptor implements ActivityInboundCallsInterceptor {
+  constructor(private readonly database: Pick<Database, 'pool'>) {}
+
   async execute(input: ActivityExecuteInput, next: Next<ActivityInboundCallsInterceptor, 'execute'>): Promise<unknown> {
     try {
       return await next(input);
     } catch (error) {
       if (!(error instanceof PenstockError)) throw error;
+      const repository = error.details.repository ?? (await findRepository(this.database, input.args[0]));
+      const message = printable(messageOf(error, repository));
       throw ApplicationFailure.create({
         type: error.name,
-        message: error.message.length > longestMessage ? `${error.message.slice(0, longestMessage)}…` : error.message,
+        message: message.length > longestMessage ? `${message.slice(0, longestMessage)}…` : message,
         nonRetryable: true,
-        details: [{ transient: error.transient, ...boundedDetails(error) }],
+        details: [
+          { transient: error.transient, ...(repository === undefined ? {} : { repository }), ...boundedDetails(error) },
+        ],
       });
     }
   }
 }
 
+/** The repository that an activity works for: its input names it, or the sync. */
+async function findRepository(database: Pick<Database, 'pool'>, input: unknown): Promise<string | undefined> {
+  const { repository, syncId } = (input ?? {}) as { readonly repository?: string; readonly syncId?: string };
+  if (repository !== undefined || syncId === undefined) return repository;
+  try {
+    const { rows } = await database.pool.query<{ name: string }>(
+      'select repository.name from syncs sync join repositories repository on repository.id = sync.repository_id where sync.id = $1',
+      [syncId],
+    );
+    return rows[0]?.name;
+  } catch {
+    // The error itself is worth more than its frame.
+    return undefined;
+  }
+}
+
+/** What failed for which repository, and what to do next where the error itself does not say. */
+function messageOf(error: PenstockError, repository: string | undefined): string {
+  const { message } = error;
+  const named = repository === undefined || message.includes(`epository "${repository}"`);
+  const whole = named ? message : `Repository "${repository}": ${message}`;
+  if (error instanceof InvalidMetadata)
+    return `${whole} Once upstream is mended, sync again: what is saved already is kept.`;
+  if (error instanceof DownloadFailed || error instanceof DownloadError) {
+    const advice = error.transient ? 'Sync again later' : 'Once upstream or the remote is mended, sync again';
+    return `${whole.replace(/\.$/, '')}. ${advice}: what is saved already is kept.`;
+  }
+  return whole;
+}
+
+/** What upstream says may hold control characters: escaped, they neither act on a terminal nor upset a database. */
+function printable(text: string): string {
+  return text.replace(
+    /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]|\p{Surrogate}/gu,
+    (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
 /** Short values only: lists stay where they are, in the database or the log. */
 function boundedDetails({ details }: PenstockError): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(details).filter(
-      ([, value]) => typeof value === 'number' || (typeof value === 'string' && value.length <= 500),
-    ),
-  );
+  const bounded: Record<string, string | number> = {};
+  for (const [name, value] of Object.entries(details)) {
+    if (typeof value === 'number') bounded[name] = value;
+    if (typeof value === 'string') bounded[name] = printable(value.slice(0, longestDetail));
+  }
+  return bounded;
 }

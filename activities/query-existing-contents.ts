@@ -58,7 +58,7 @@ async function takeKnownContents(client: PoolClient, batchId: string, type: Cont
 
 /**
  * The set: files of known contents that have a content artifact. An artifact with other digests than were declared is not
- * taken; saving the content will refuse it.
+ * taken; saving the content will refuse it. Nor is one of another size: its download will say which size it has.
  */
 const takeAttachedArtifacts = `
   update staged_artifacts staged
@@ -76,6 +76,7 @@ const takeAttachedArtifacts = `
    where staged.unit_id = attached.unit_id and staged.relative_path = attached.relative_path
      and (staged.artifact_id is null or staged.artifact_id = attached.artifact_id)
      and (attached.sha256 is null or staged.sha256 is null or staged.sha256 = attached.sha256)
+     and (attached.size is null or staged.size is null or staged.size = attached.size)
   returning attached.artifact_id as "artifactId", attached.sha256, attached.size::float8 as size`;
 
 /** An artifact that a stage has found in the database. */

@@ -13,6 +13,7 @@ import { openSecretBox } from './models/remote-secrets';
 import { PluginRegistry } from './plugins';
 import type { Settings } from './settings';
 import { FileStorage } from './storage/file-storage';
+import type { Storage } from './storage/storage';
 
 /** The workflows' code as it was bundled when Penstock was built: a worker that bundles at its start is slow, and large. */
 export const builtWorkflowBundle: WorkflowBundleOption = { codePath: join(__dirname, '..', 'workflow-bundle.js') };
@@ -23,6 +24,8 @@ export interface WorkerOptions {
   readonly databaseUrl: string;
   /** Absent: the worker opens `databaseUrl` for itself. The models are bound to one database in a process, so one that has it open gives it. */
   readonly database?: Database;
+  /** Absent: a {@link FileStorage} in the folder that the settings name. */
+  readonly storage?: Storage;
   readonly connection: NativeConnection;
   readonly namespace: string;
   readonly logger: Logger;
@@ -41,7 +44,7 @@ export interface SyncWorker {
 export async function createWorker(options: WorkerOptions): Promise<SyncWorker> {
   const { settings, connection, namespace, logger, plugins = new PluginRegistry() } = options;
   const database = options.database ?? openDatabase(options.databaseUrl);
-  const storage = await FileStorage.open(settings.storageDir);
+  const storage = options.storage ?? (await FileStorage.open(settings.storageDir));
   const worker = await Worker.create({
     connection,
     namespace,
@@ -57,7 +60,7 @@ export async function createWorker(options: WorkerOptions): Promise<SyncWorker> 
       logger,
     }),
     interceptors: {
-      activity: [() => ({ inbound: new HeartbeatInterceptor() }), () => ({ inbound: new ErrorInterceptor() })],
+      activity: [() => ({ inbound: new HeartbeatInterceptor() }), () => ({ inbound: new ErrorInterceptor(database) })],
     },
     maxConcurrentActivityTaskExecutions: 16,
     // A cancellation, or a lost lease, is noticed with a heartbeat.
