@@ -7,7 +7,13 @@ import { currentFence } from './current-workflow';
 import type { ActivityDependencies } from './dependencies';
 import { StaleAttempt } from './stage';
 import { refuseFailures } from './sync-failures';
-import { applyReferences, evictReplaced, removeUndeclared, validateVersion } from './version-rules';
+import {
+  applyReferences,
+  evictReplaced,
+  refuseContradictions,
+  removeUndeclared,
+  validateVersion,
+} from './version-rules';
 
 /** What a sync has come to. */
 export interface SyncOutcome {
@@ -35,6 +41,7 @@ export const completeVersion =
       const sync = await lockSync(client, syncId);
       if (sync.state === 'completed') return readOutcome(client, syncId);
       await refuseFailures(client, sync);
+      await refuseContradictions(client, sync);
 
       const plugin = plugins.get(sync.plugin);
       if (sync.mode === 'mirror') await removeUndeclared(client, sync);

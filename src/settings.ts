@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { InvalidSetting } from './errors';
 
@@ -67,7 +68,13 @@ function readStorageDir(env: Environment, dataDir: string): string {
   const given = env.PENSTOCK_STORAGE;
   if (!given) return join(dataDir, 'storage');
   const url = URL.canParse(given) ? new URL(given) : undefined;
-  if (url?.protocol === 'file:' && !url.host && !url.search && !url.hash) return decodeURIComponent(url.pathname);
+  if (url?.protocol === 'file:' && !url.host && !url.search && !url.hash) {
+    try {
+      return fileURLToPath(url);
+    } catch {
+      // An escape that is none, or that of a slash: refused as below.
+    }
+  }
   throw new InvalidSetting(`PENSTOCK_STORAGE must be a url such as file:///srv/penstock; found "${given}".`, {
     expected: 'file:///…',
     found: given,
@@ -78,7 +85,7 @@ function readPort(env: Environment, name: string, standard: number): number {
   const given = env[name];
   if (!given) return standard;
   const port = Number(given);
-  if (Number.isInteger(port) && port > 0 && port < 65536) return port;
+  if (/^\d+$/.test(given) && port > 0 && port < 65536) return port;
   throw new InvalidSetting(`${name} must be a port from 1 to 65535; found "${given}".`, { found: given });
 }
 

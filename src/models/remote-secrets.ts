@@ -32,14 +32,14 @@ export class SecretBox {
   /** @throws {@link InvalidSetting} where the secrets were sealed with another key. */
   open(sealed: Buffer | null, remote: string): RemoteSecrets {
     if (!sealed) return {};
-    const decipher = createDecipheriv('aes-256-gcm', this.key, sealed.subarray(0, 12));
-    decipher.setAuthTag(sealed.subarray(12, 28));
     try {
+      const decipher = createDecipheriv('aes-256-gcm', this.key, sealed.subarray(0, 12), { authTagLength: 16 });
+      decipher.setAuthTag(sealed.subarray(12, 28));
       const opened = Buffer.concat([decipher.update(sealed.subarray(28)), decipher.final()]);
       return JSON.parse(opened.toString('utf8')) as RemoteSecrets;
     } catch (error) {
       throw new InvalidSetting(
-        `The secrets of remote "${remote}" were encrypted with another key. Set PENSTOCK_SECRET_KEY to that key, or set the remote's secrets again.`,
+        `The secrets of remote "${remote}" were encrypted with another key, or are damaged. Set PENSTOCK_SECRET_KEY to that key, or set the remote's secrets again.`,
         { remote },
         { cause: error },
       );
@@ -54,16 +54,21 @@ export class SecretBox {
 export function openSecretBox(settings: Settings): SecretBox {
   const key = Buffer.from(settings.secretKey ?? readOrMakeKeyFile(settings.dataDir), 'base64');
   if (key.length !== 32) {
+    const source = settings.secretKey === undefined ? `The key in ${keyFile(settings.dataDir)}` : 'PENSTOCK_SECRET_KEY';
     throw new InvalidSetting(
-      `PENSTOCK_SECRET_KEY must be 32 bytes in base64, as "openssl rand -base64 32" prints them; found ${key.length} bytes.`,
+      `${source} must be 32 bytes in base64, as "openssl rand -base64 32" prints them; found ${key.length} bytes.`,
       { expected: '32 bytes', found: `${key.length} bytes` },
     );
   }
   return new SecretBox(key);
 }
 
+function keyFile(dataDir: string): string {
+  return join(dataDir, 'secret.key');
+}
+
 function readOrMakeKeyFile(dataDir: string): string {
-  const file = join(dataDir, 'secret.key');
+  const file = keyFile(dataDir);
   mkdirSync(dataDir, { recursive: true });
   const fresh = `${file}.${randomBytes(6).toString('hex')}`;
   try {

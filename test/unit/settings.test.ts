@@ -1,0 +1,85 @@
+import { describe, expect, it } from '@jest/globals';
+
+import { InvalidSetting } from '../../src/errors';
+import { readSettings } from '../../src/settings';
+
+/** The message that refuses an environment. */
+function refusalOf(environment: Record<string, string>): string {
+  try {
+    readSettings(environment);
+  } catch (error) {
+    if (error instanceof InvalidSetting) return error.message;
+    throw error;
+  }
+  throw new Error('The environment was taken.');
+}
+
+describe('the settings', () => {
+  it('have a value where the environment says nothing', () => {
+    const settings = readSettings({ PENSTOCK_DATA: '/srv/penstock' });
+    expect(settings).toEqual({
+      dataDir: '/srv/penstock',
+      storageDir: '/srv/penstock/storage',
+      temporalGiven: false,
+      taskQueue: 'penstock',
+      allowedFilePaths: [],
+      allowWeakDigests: false,
+      ports: { postgres: 15432, temporal: 17233, ui: 18233 },
+      logLevel: 'warn',
+    });
+  });
+
+  it('take an empty variable for one that is not set, as in a compose file', () => {
+    const empty = { PENSTOCK_STORAGE: '', DATABASE_URL: '', TEMPORAL_ADDRESS: '', PENSTOCK_POSTGRES_PORT: '' };
+    expect(readSettings({ PENSTOCK_DATA: '/srv/penstock', ...empty })).toEqual(
+      readSettings({ PENSTOCK_DATA: '/srv/penstock' }),
+    );
+  });
+
+  it('take what is given', () => {
+    expect(
+      readSettings({
+        PENSTOCK_DATA: '/srv/penstock',
+        PENSTOCK_STORAGE: 'file:///mnt/large%20disk/penstock',
+        DATABASE_URL: 'postgres://db/penstock',
+        TEMPORAL_ADDRESS: 'temporal:7233',
+        PENSTOCK_TASK_QUEUE: 'mirrors',
+        PENSTOCK_ALLOWED_FILE_PATHS: '/srv/one:/srv/two/',
+        PENSTOCK_ALLOW_WEAK_DIGESTS: 'true',
+        PENSTOCK_TEMPORAL_UI_PORT: '8080',
+      }),
+    ).toMatchObject({
+      storageDir: '/mnt/large disk/penstock',
+      databaseUrl: 'postgres://db/penstock',
+      temporalGiven: true,
+      taskQueue: 'mirrors',
+      allowedFilePaths: ['/srv/one', '/srv/two'],
+      allowWeakDigests: true,
+      ports: { postgres: 15432, ui: 8080 },
+    });
+  });
+
+  it.each([
+    'relative/folder',
+    '/srv/penstock',
+    's3://bucket',
+    'file://host/srv',
+    'file:///srv?x=1',
+    'file:///%zz',
+    'file:///a%2Fb',
+  ])('refuse the storage %j, naming the variable', (given) => {
+    expect(refusalOf({ PENSTOCK_STORAGE: given })).toBe(
+      `PENSTOCK_STORAGE must be a url such as file:///srv/penstock; found "${given}".`,
+    );
+  });
+
+  it.each(['0', '65536', '-1', '80.5', '1e3', '0x50', ' 80', 'http'])('refuse the port %j', (given) => {
+    expect(refusalOf({ PENSTOCK_POSTGRES_PORT: given })).toBe(
+      `PENSTOCK_POSTGRES_PORT must be a port from 1 to 65535; found "${given}".`,
+    );
+  });
+
+  it.each(['yes', 'TRUE', '2'])('refuse %j where true or false is meant', (given) => {
+    expect(refusalOf({ PENSTOCK_ALLOW_WEAK_DIGESTS: given })).toContain('PENSTOCK_ALLOW_WEAK_DIGESTS');
+  });
+});
