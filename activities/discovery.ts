@@ -4,7 +4,7 @@ import { inTransaction } from '../src/models/database';
 import type { CheckedUnit } from '../src/plugins/declared-unit';
 import { stageBatch } from '../src/staging/stage-batch';
 import { currentFence } from './current-workflow';
-import { StaleAttempt } from './stage';
+import { NotStaged, StaleAttempt } from './stage';
 
 /** What names a discovery: references only. */
 export interface DiscoveryReference {
@@ -47,8 +47,15 @@ export class DiscoveryAttempt {
                  sync.remote_id as "remoteId", repository.type as plugin`,
       [syncId, discovery, fence],
     );
-    if (!rows[0])
-      throw new StaleAttempt(`Discovery ${discovery} of sync ${syncId}: this attempt is not the current one.`);
+    if (!rows[0]) {
+      const { rowCount } = await pool.query('select 1 from sync_discoveries where sync_id = $1 and number = $2', [
+        syncId,
+        discovery,
+      ]);
+      const what = `Discovery ${discovery} of sync ${syncId}`;
+      if (rowCount === 0) throw new NotStaged(`${what} is not there, or not yet.`);
+      throw new StaleAttempt(`${what}: this attempt is not the current one.`);
+    }
     return new DiscoveryAttempt(pool, { syncId, discovery }, fence, rows[0]);
   }
 

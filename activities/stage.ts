@@ -50,8 +50,17 @@ export interface BatchTally {
   readonly discoveries: number;
 }
 
+/** A batch has passed the whole pipeline, and something of it was neither done nor did it fail: a stage is missing. */
+export class PipelineIncomplete extends PenstockError {}
+
+/** There is no such batch or discovery, or not yet: a signal came early, or says too much. The workflow passes it over. */
+export class NotStaged extends PenstockError {}
+
 /** An attempt that is no longer the current one wanted to write; the database has refused it. */
-export class StaleAttempt extends PenstockError {}
+export class StaleAttempt extends PenstockError {
+  /** Nothing is to be mended: the later attempt, or the next sync, goes on. */
+  override readonly transient = true;
+}
 
 /**
  * One attempt of an activity on one batch. Its fence is the time at which Temporal's server scheduled the attempt: a later
@@ -77,8 +86,15 @@ export class StageAttempt {
        returning batch.id`,
       [input.syncId, input.batch, fence],
     );
-    if (!rows[0])
-      throw new StaleAttempt(`Batch ${input.batch} of sync ${input.syncId}: this attempt is not the current one.`);
+    if (!rows[0]) {
+      const { rowCount } = await pool.query('select 1 from sync_batches where sync_id = $1 and number = $2', [
+        input.syncId,
+        input.batch,
+      ]);
+      const what = `Batch ${input.batch} of sync ${input.syncId}`;
+      if (rowCount === 0) throw new NotStaged(`${what} is not there, or not yet.`);
+      throw new StaleAttempt(`${what}: this attempt is not the current one.`);
+    }
     return new StageAttempt(pool, input, rows[0].id, fence);
   }
 
@@ -109,6 +125,7 @@ export class StageAttempt {
     const tally = rows[0];
     if (!tally) throw new Error('an aggregate without groups has one row');
     if (this.input.last) {
+      if (tally.failures === 0) await this.refuseLeftOvers(client, tally);
       await client.query('update sync_batches set finished = $2, failed = $3 where id = $1', [
         this.batchId,
         tally.failures === 0,
@@ -117,7 +134,33 @@ export class StageAttempt {
     }
     return tally;
   }
+
+  /** What no stage of the pipeline was for is an error at once, not something that is missing from the version. */
+  private async refuseLeftOvers(client: PoolClient, tally: BatchTally): Promise<void> {
+    const { downloads, unsavedArtifacts, newContents, futures } = tally;
+    const left = [
+      downloads > 0 && `${downloads} files that were not downloaded`,
+      unsavedArtifacts > 0 && `${unsavedArtifacts} files that were not saved`,
+      newContents > 0 && `${newContents} contents that were not saved`,
+      futures > 0 && `${futures} content futures that were not resolved`,
+    ].filter((each) => each !== false);
+    if (left.length === 0) return;
+    const { rows } = await client.query<{ content: string }>(leftOverUnit, [this.batchId]);
+    throw new PipelineIncomplete(
+      `Batch ${this.input.batch} of sync ${this.input.syncId} has passed all stages of the plugin's pipeline and leaves ${left.join(', ')}. ` +
+        `The first is ${(rows[0]?.content ?? '').slice(0, 300)}. The pipeline leaves out a stage that this content needs.`,
+    );
+  }
 }
+
+const leftOverUnit = `
+  select unit.type || ' ' || unit.fields as content
+    from staged_units unit
+   where unit.batch_id = $1 and unit.outcome is null
+     and (not unit.known or (unit.step is not null and unit.discovery is null)
+          or exists (select from staged_artifacts artifact
+                      where artifact.unit_id = unit.id and artifact.artifact_id is null and not artifact.deferred))
+   order by unit.id limit 1`;
 
 const tallySql = `
   with unit_counts as (

@@ -4,9 +4,10 @@ import type { NumberRange } from '../activities/open-numbers';
 export class OpenNumbers {
   /** The highest number that is known. */
   known = 0;
-  running = 0;
   finished = 0;
   private open: NumberRange[] = [];
+  /** The running numbers, each with the highest number that was announced since it was taken. */
+  private readonly taken = new Map<number, number>();
 
   /** Begins with all numbers up to `known` over, but for those in the ranges. */
   begin(known: number, open: readonly NumberRange[]): void {
@@ -17,13 +18,24 @@ export class OpenNumbers {
 
   /** There are numbers up to this one; lower than what is known says nothing. */
   extendTo(number: number): void {
+    for (const [running, announced] of this.taken) this.taken.set(running, Math.max(announced, number));
     if (number <= this.known) return;
-    this.open.push([this.known + 1, number]);
+    // What was withdrawn while higher numbers ran is known again, and those are running still.
+    const running = [...this.taken.keys()].filter((each) => each > this.known && each <= number).sort((a, b) => a - b);
+    let first = this.known + 1;
+    for (const each of [...running, number + 1]) {
+      if (first < each) this.open.push([first, each - 1]);
+      first = each + 1;
+    }
     this.known = number;
   }
 
   get hasOpen(): boolean {
     return this.open.length > 0;
+  }
+
+  get running(): number {
+    return this.taken.size;
   }
 
   /** Takes the lowest open number. */
@@ -32,19 +44,35 @@ export class OpenNumbers {
     if (!range) throw new Error('no number is open');
     const [first, last] = range;
     this.open = first === last ? others : [[first + 1, last], ...others];
-    this.running += 1;
+    this.taken.set(first, 0);
     return first;
   }
 
-  finish(): void {
-    this.running -= 1;
+  finish(number: number): void {
+    this.taken.delete(number);
     this.finished += 1;
   }
 
   /** A number that was running is open again. */
   giveBack(number: number): void {
-    this.running -= 1;
+    this.taken.delete(number);
     this.open = [...this.open, [number, number] as const].sort(([a], [b]) => a - b);
+  }
+
+  /**
+   * A number that was running is not there, nor is any above it: it was announced too early, or wrongly. Forgotten until it is
+   * announced again; where that has happened since it was taken, it is open again.
+   */
+  withdraw(number: number): void {
+    if ((this.taken.get(number) ?? 0) >= number) {
+      this.giveBack(number);
+      return;
+    }
+    this.taken.delete(number);
+    this.known = Math.min(this.known, number - 1);
+    this.open = this.open
+      .filter(([first]) => first < number)
+      .map(([first, last]) => [first, Math.min(last, number - 1)] as const);
   }
 
   ranges(): readonly NumberRange[] {

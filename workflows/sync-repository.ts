@@ -136,8 +136,15 @@ async function settle(state: SyncState, next: Next, task: Promise<unknown>): Pro
     state.ended(next, 'over');
   } catch (error) {
     if (next.kind === 'discovery' && state.draining && isCancellation(error)) state.ended(next, 'rested');
+    else if (isAbsent(error)) state.ended(next, 'absent');
     else state.failed(next, error);
   }
+}
+
+/** The signals are only a wake-up: what they announce and the database does not have is no failure. */
+function isAbsent(error: unknown): boolean {
+  const cause = error instanceof ActivityFailure ? error.cause : undefined;
+  return cause instanceof ApplicationFailure && cause.type === 'NotStaged';
 }
 
 /** Runs one step of the plugin's first stage. */

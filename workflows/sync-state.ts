@@ -70,11 +70,13 @@ export class SyncState {
   }
 
   batchesDiscovered(message: BatchesDiscovered): void {
+    if (!isMessage(message, 'batches')) return;
     if (!this.opened) this.early.push(message);
     else if (message.syncId === this.opened.syncId) this.batches.extendTo(message.batches);
   }
 
   discoveriesOpened(message: DiscoveriesOpened): void {
+    if (!isMessage(message, 'discoveries')) return;
     if (!this.opened) this.early.push(message);
     else if (message.syncId === this.opened.syncId) this.discoveries.extendTo(message.discoveries);
   }
@@ -101,13 +103,13 @@ export class SyncState {
       : { kind: 'batch', number: this.batches.take() };
   }
 
-  ended({ kind, number }: Next, outcome: 'over' | 'rested'): void {
+  /** `absent`: it does not exist, or not yet; a signal has said too much. */
+  ended({ kind, number }: Next, outcome: 'over' | 'rested' | 'absent'): void {
     const numbers = kind === 'batch' ? this.batches : this.discoveries;
-    if (outcome === 'rested') {
-      numbers.giveBack(number);
-      return;
-    }
-    numbers.finish();
+    if (outcome === 'rested') numbers.giveBack(number);
+    if (outcome === 'absent') numbers.withdraw(number);
+    if (outcome !== 'over') return;
+    numbers.finish(number);
     if (kind === 'batch') this.finishedInRun += 1;
   }
 
@@ -187,6 +189,13 @@ export class SyncState {
     if (!this.opened) throw new Error('limits are known once the version is open');
     return this.opened.limits;
   }
+}
+
+/** Anyone may signal a workflow: what is no message of ours is passed over. */
+function isMessage(message: unknown, count: 'batches' | 'discoveries'): boolean {
+  if (typeof message !== 'object' || message === null) return false;
+  const { syncId, [count]: number } = message as Readonly<Record<string, unknown>>;
+  return typeof syncId === 'string' && Number.isSafeInteger(number);
 }
 
 /** Where a sync is, as the search attribute `PenstockStage` says it. */
