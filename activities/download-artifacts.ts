@@ -1,4 +1,4 @@
-import type { WantedArtifact } from '../src/downloads/download-artifact';
+import type { StoredFile, WantedArtifact } from '../src/downloads/download-artifact';
 import { downloadArtifact } from '../src/downloads/download-artifact';
 import { digestNames } from '../src/downloads/digests';
 import type { Digests } from '../src/downloads/digests';
@@ -61,6 +61,7 @@ async function downloadAll(
     client,
     pool,
     storage,
+    findStored,
     signal,
     maxRetries: connection.maxRetries,
     allowWeakDigests: settings.allowWeakDigests,
@@ -71,7 +72,7 @@ async function downloadAll(
   const downloads = wanted.map(async ({ unitId, path, ...row }) => {
     try {
       const artifact = asWanted(row);
-      const { sha256, size } = (await findStored(artifact)) ?? (await downloadArtifact(artifact, context));
+      const { sha256, size } = await downloadArtifact(artifact, context);
       record.add({ unitId, path, sha256, size, error: null });
     } catch (error) {
       if (signal.aborted || !(error instanceof PenstockError) || error instanceof StorageFull) throw error;
@@ -79,12 +80,10 @@ async function downloadAll(
     }
   });
 
-  async function findStored({ digests, size }: WantedArtifact): Promise<{ sha256: string; size: number } | undefined> {
-    if (digests.sha256 === undefined) return undefined;
-    const stored = await storage.sizeOf(artifactKey(digests.sha256));
-    return stored !== undefined && (size === undefined || size === stored)
-      ? { sha256: digests.sha256, size: stored }
-      : undefined;
+  async function findStored({ sha256 }: Digests, size: number | undefined): Promise<StoredFile | undefined> {
+    if (sha256 === undefined) return undefined;
+    const stored = await storage.sizeOf(artifactKey(sha256));
+    return stored !== undefined && (size === undefined || size === stored) ? { sha256, size: stored } : undefined;
   }
 
   try {

@@ -18,17 +18,23 @@ export interface WantedArtifact {
 /** What a download needs, shared by all the downloads of an activity. */
 export interface DownloadContext extends BodyContext, RetryContext {
   readonly storage: Pick<Storage, 'create'>;
+  /** Looks whether the file is stored already, right before it would be fetched: another download may just have ended. */
+  readonly findStored?: (digests: Digests, size: number | undefined) => Promise<StoredFile | undefined>;
   /** Whether sha1 or md5 may be all that is known. */
   readonly allowWeakDigests?: boolean | undefined;
 }
 
 /** A file that lies in the storage under `artifactKey(sha256)`. */
-export interface DownloadedArtifact {
+export interface StoredFile {
   readonly sha256: string;
   readonly size: number;
+}
+
+/** A file that was downloaded, or found to be stored. */
+export interface DownloadedArtifact extends StoredFile {
   /** Those that were declared, and sha256; in lower case. */
   readonly digests: Digests;
-  /** Which of the urls it came from. */
+  /** Which of the urls it came from; the first, where it was stored. */
   readonly url: string;
 }
 
@@ -48,8 +54,10 @@ export async function downloadArtifact(wanted: WantedArtifact, context: Download
   const declared = { digests, size: wanted.size };
   if (!context.allowWeakDigests) refuseWeakDigests(digests, displayUrl(wanted.urls[0] ?? ''));
 
-  const download = () =>
-    tryUrls(wanted.urls, context, (url) => {
+  const download = async (): Promise<DownloadedArtifact> => {
+    const stored = await context.findStored?.(digests, wanted.size);
+    if (stored) return { ...stored, digests: { sha256: stored.sha256 }, url: wanted.urls[0] ?? '' };
+    return tryUrls(wanted.urls, context, (url) => {
       const body = new BodyDownload(url, declared, artifactKey, context);
       return {
         attempt: async () => ({ ...asWhole(await body.attempt()), url }),
@@ -57,6 +65,7 @@ export async function downloadArtifact(wanted: WantedArtifact, context: Download
         end: () => body.end(),
       };
     }).then(({ sha256, size, digests: found, url }) => ({ sha256, size, digests: found, url }));
+  };
 
   const key = bestStrongDigest(digests);
   if (key === undefined) return download();
