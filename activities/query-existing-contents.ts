@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 
+import { digestNames } from '../src/downloads/digests';
 import { artifactKey } from '../src/storage/storage';
 import type { Storage } from '../src/storage/storage';
 import type { ContentType } from '../src/plugins/content-type';
@@ -67,7 +68,7 @@ const takeAttachedArtifacts = `
                             where source.content_artifact_id = attached.id and source.remote_id = attached.remote_id
                               and source.urls = staged.urls)
     from (select unit.id as unit_id, content_artifact.id, content_artifact.relative_path, content_artifact.artifact_id,
-                 artifact.sha256, artifact.size, sync.remote_id
+                 ${digestNames.map((name) => `artifact.${name}`).join(', ')}, artifact.size, sync.remote_id
             from staged_units unit
             join content_artifacts content_artifact on content_artifact.content_id = unit.content_id
             left join artifacts artifact on artifact.id = content_artifact.artifact_id
@@ -75,7 +76,11 @@ const takeAttachedArtifacts = `
            where unit.batch_id = $1 and unit.known and unit.outcome is null) attached
    where staged.unit_id = attached.unit_id and staged.relative_path = attached.relative_path
      and (staged.artifact_id is null or staged.artifact_id = attached.artifact_id)
-     and (attached.sha256 is null or staged.sha256 is null or staged.sha256 = attached.sha256)
+     and ${digestNames.map((name) => `(attached.${name} is null or staged.${name} is null or staged.${name} = attached.${name})`).join('\n     and ')}
+     and (attached.artifact_id is not null
+          or not exists (select from remote_artifacts source
+                          where source.content_artifact_id = attached.id
+                            and (${digestNames.map((name) => `source.${name} <> staged.${name}`).join(' or ')})))
      and (attached.size is null or staged.size is null or staged.size = attached.size)
   returning attached.artifact_id as "artifactId", attached.sha256, attached.size::float8 as size`;
 

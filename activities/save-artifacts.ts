@@ -1,3 +1,4 @@
+import { digestNames } from '../src/downloads/digests';
 import type { ActivityDependencies } from './dependencies';
 import { StageAttempt } from './stage';
 import type { BatchTally, StageInput } from './stage';
@@ -18,14 +19,22 @@ export const saveArtifacts =
     });
   };
 
-/** In the order of the digests: two syncs that save the same files wait for one another, and never in a circle. */
+const others = digestNames.filter((name) => name !== 'sha256');
+
+/**
+ * In the order of the digests: two syncs that save the same files wait for one another, and never in a circle. Declarations
+ * may name other digests of one file, all of them found right: the row gathers them, to be found by any.
+ */
 const insertArtifacts = `
   insert into artifacts (sha256, sha512, sha384, sha224, sha1, md5, size)
-  select distinct on (stored_sha256) stored_sha256, sha512, sha384, sha224, sha1, md5, stored_size
+  select stored_sha256, max(sha512), max(sha384), max(sha224), max(sha1), max(md5), max(stored_size)
     from staged_artifacts
    where batch_id = $1 and stored_sha256 is not null and artifact_id is null
-   order by stored_sha256, sha512, sha384, sha224, sha1, md5
-  on conflict (sha256) do nothing`;
+   group by stored_sha256
+   order by stored_sha256
+  on conflict (sha256) do update
+     set ${others.map((name) => `${name} = coalesce(artifacts.${name}, excluded.${name})`).join(', ')}
+   where ${others.map((name) => `(artifacts.${name} is null and excluded.${name} is not null)`).join(' or ')}`;
 
 const takeArtifacts = `
   update staged_artifacts staged set artifact_id = artifact.id, attached = false

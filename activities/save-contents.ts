@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 
+import { digestNames } from '../src/downloads/digests';
 import type { ContentType } from '../src/plugins/content-type';
 import { sameNaturalKey, stagedKey, stagedValue } from '../src/staging/content-sql';
 import { batchSql } from '../src/staging/batch-sql';
@@ -30,6 +31,7 @@ export const saveContents =
         if (plugin) await insertContents(client, attempt.batchId, plugin.content(type), units);
       }
       await plugin?.saveHooks.after?.(sql);
+      await client.query(refuseOtherSources, [attempt.batchId]);
       await client.query(attachArtifacts, [attempt.batchId]);
       await client.query(refuseOtherArtifacts, [attempt.batchId]);
       await client.query(markAttached, [attempt.batchId]);
@@ -78,24 +80,42 @@ const attachArtifacts = `
   on conflict (content_id, relative_path) do update set artifact_id = excluded.artifact_id
    where content_artifacts.artifact_id is null and excluded.artifact_id is not null`;
 
-const refuseOtherArtifacts = `
+const otherDigests = digestNames.filter((name) => name !== 'sha256');
+
+/** Refuses units whose file differs from the one that their content has, by one of the digests that are known of both. */
+function refuseOther(files: string): string {
+  return `
   update staged_units unit
      set outcome = 'refused',
          error = jsonb_build_object(
            'type', 'ContentArtifactConflict',
-           'message', format('%s has the file "%s" with sha256 %s already; this one has %s. Content never changes: upstream has to give it another natural key.',
-                             unit.type, other.relative_path, other.saved, other.declared),
+           'message', format('%s has the file "%s" with %s %s already; this one has %s. Content never changes: upstream has to give it another natural key.',
+                             unit.type, other.relative_path, other.name, other.saved, other.declared),
            'path', other.relative_path, 'expected', other.saved, 'found', other.declared, 'transient', false)
-    from (select unit.id as unit_id, staged.relative_path, artifact.sha256 as saved,
-                 coalesce(staged.stored_sha256, staged.sha256) as declared
+    from (select unit.id as unit_id, staged.relative_path, differing.name, differing.saved, differing.declared
             from whole_units unit
-            join staged_artifacts staged on staged.unit_id = unit.id
+            join staged_artifacts staged on staged.unit_id = unit.id and not staged.attached
             join content_artifacts attached
               on attached.content_id = unit.content_id and attached.relative_path = staged.relative_path
-            join artifacts artifact on artifact.id = attached.artifact_id
-           where unit.batch_id = $1 and not staged.attached
-             and coalesce(staged.stored_sha256, staged.sha256) <> artifact.sha256) other
+            ${files}
+            left join artifacts mine on mine.id = staged.artifact_id
+           cross join lateral (
+             select name, saved, declared
+               from (values ('sha256', file.sha256, coalesce(mine.sha256, staged.sha256)),
+                            ${otherDigests.map((name) => `('${name}', file.${name}, staged.${name})`).join(', ')})
+                    as digest (name, saved, declared)
+              where saved <> declared limit 1) differing
+           where unit.batch_id = $1) other
    where unit.id = other.unit_id`;
+}
+
+/** Before files are attached: what is deferred still has the digests that were declared of it. */
+const refuseOtherSources = refuseOther(
+  'join remote_artifacts file on file.content_artifact_id = attached.id and attached.artifact_id is null and unit.known',
+);
+
+/** After it: whoever came first has attached the file. */
+const refuseOtherArtifacts = refuseOther('join artifacts file on file.id = attached.artifact_id');
 
 const markAttached = `
   update staged_artifacts staged set attached = true
