@@ -1,3 +1,5 @@
+import { setTimeout } from 'node:timers/promises';
+
 import { checkUnit } from '../src/plugins/declared-unit';
 import type { CheckedUnit } from '../src/plugins/declared-unit';
 import type { DeclaredUnit, Plugin, StepContext } from '../src/plugins/plugin';
@@ -31,6 +33,7 @@ const batchUnits = 1000;
 const batchArtifacts = 5000;
 /** Milliseconds after which a batch goes on its way although it is not full, where the source is slow. */
 const batchAge = 1000;
+const old = Symbol('old');
 /** Milliseconds between two signals: each is an event in the history, and the number in the last one says it all. */
 const signalInterval = 200;
 
@@ -90,19 +93,35 @@ async function* inBatches(
 ): AsyncGenerator<CheckedUnit[]> {
   let batch: CheckedUnit[] = [];
   let artifacts = 0;
-  let begun = Date.now();
   let ordinal = 0;
-  for await (const unit of declared) {
-    ordinal += 1;
-    if (ordinal <= skipped) continue;
-    if (batch.length === 0) begun = Date.now();
-    const checked = check(unit);
-    batch.push(checked);
-    artifacts += checked.artifacts.length;
-    if (batch.length < batchUnits && artifacts < batchArtifacts && Date.now() - begun < batchAge) continue;
-    yield batch;
-    batch = [];
-    artifacts = 0;
+  let age: Promise<typeof old> | undefined;
+  const units = declared[Symbol.asyncIterator]();
+  let next = units.next();
+  try {
+    for (;;) {
+      // A batch that is old enough goes on its way, also while the source is silent.
+      const result = await (age ? Promise.race([next, age]) : next);
+      if (result !== old) {
+        if (result.done === true) break;
+        next = units.next();
+        // Thrown where it is awaited; until then somebody has to have seen it.
+        next.catch(() => undefined);
+        ordinal += 1;
+        if (ordinal <= skipped) continue;
+        age ??= setTimeout(batchAge, old, { ref: false });
+        const checked = check(result.value);
+        batch.push(checked);
+        artifacts += checked.artifacts.length;
+        if (batch.length < batchUnits && artifacts < batchArtifacts) continue;
+      }
+      yield batch;
+      batch = [];
+      artifacts = 0;
+      age = undefined;
+    }
+  } finally {
+    // Not waited for: where the step is silent, only the end of its requests brings it to an end.
+    units.return?.().catch(() => undefined);
   }
   if (batch.length > 0) yield batch;
 }
