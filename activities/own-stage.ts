@@ -1,11 +1,18 @@
 import type { PoolClient } from 'pg';
 
-import type { DeclaredContent } from '../src/plugins/content-type';
-import type { BatchStage, Dropped, OwnStageContext, Refused, Unit, UnitStage } from '../src/plugins/own-stage';
-import type { Plugin } from '../src/plugins/plugin';
+import { digestNames } from '../src/downloads/digests';
 import { fetchSmallFile } from '../src/downloads/fetch-small-file';
 import { PenstockError } from '../src/errors';
+import { toJsonb } from '../src/models/jsonb';
+import type { DeclaredContent } from '../src/plugins/content-type';
+import { checkArtifacts, checkContent, nameOf } from '../src/plugins/declared-unit';
+import type { CheckedArtifact } from '../src/plugins/declared-unit';
+import type { BatchStage, OwnStageContext, Unit, UnitAnswer, UnitArtifact, UnitStage } from '../src/plugins/own-stage';
+import type { Plugin } from '../src/plugins/plugin';
 import { batchSql } from '../src/staging/batch-sql';
+import { replaceArtifacts } from '../src/staging/stage-batch';
+import { artifactKey } from '../src/storage/storage';
+import type { Storage } from '../src/storage/storage';
 import { activitySignal } from './activity-signal';
 import type { ActivityDependencies } from './dependencies';
 import { describeHeartbeats } from './interceptors';
@@ -15,6 +22,9 @@ import type { BatchTally, StageInput } from './stage';
 
 /** Bytes of a file that a stage fetches, where it sets no other limit. */
 const smallFile = 1024 ** 2;
+
+/** A stage of a plugin's own gave an answer that cannot be saved; the message names the stage and the content. */
+export class UnusableAnswer extends PenstockError {}
 
 type Stage = (input: StageInput) => Promise<BatchTally>;
 
@@ -54,7 +64,7 @@ function runOwnStage(dependencies: ActivityDependencies, plugin: Plugin, name: s
             fetchSmallFile(url, maxBytes, { client, pool, signal, maxRetries: connection.maxRetries }),
         };
         return stage.kind === 'unit'
-          ? runUnits(attempt, stage, context, share.slots)
+          ? runUnits(attempt, { plugin, name, stage, context, atOnce: share.slots, storage: dependencies.storage })
           : runBatch(attempt, stage, context);
       },
     );
@@ -68,36 +78,67 @@ function runBatch(attempt: StageAttempt, stage: BatchStage, context: OwnStageCon
   });
 }
 
-interface UnitRow extends Unit {
+interface UnitRow {
   readonly unitId: string;
+  readonly content: DeclaredContent;
+  readonly artifacts: readonly Omit<UnitArtifact, 'stream'>[];
 }
 
-async function runUnits(
-  attempt: StageAttempt,
-  stage: UnitStage,
-  context: OwnStageContext,
-  atOnce: number,
-): Promise<BatchTally> {
+interface UnitRun {
+  readonly plugin: Plugin;
+  readonly name: string;
+  readonly stage: UnitStage;
+  readonly context: OwnStageContext;
+  /** Units at once. */
+  readonly atOnce: number;
+  readonly storage: Storage;
+}
+
+async function runUnits(attempt: StageAttempt, run: UnitRun): Promise<BatchTally> {
+  const { stage, context, atOnce, storage } = run;
   const { rows } = await attempt.pool.query<UnitRow>(stageUnits, [attempt.batchId, stage.units === 'new']);
-  const answers = new Map<string, Unit | Dropped | Refused>();
+  const answers = new Map<string, CheckedAnswer>();
   const waiting = rows.values();
+  const ended = new AbortController();
   describeHeartbeats(() => ({ units: answers.size, of: rows.length }));
-  const lanes = Array.from({ length: Math.min(atOnce, rows.length) }, async () => {
-    for (const { unitId, content, artifacts } of waiting) {
+  const lane = async () => {
+    for (const row of waiting) {
+      if (ended.signal.aborted) return;
       context.signal.throwIfAborted();
-      answers.set(unitId, await runUnit(stage, { content, artifacts }, context));
+      const unit = asUnit(row, storage);
+      answers.set(row.unitId, checkAnswer(run, unit, await runUnit(stage, unit, context)));
     }
-  });
+  };
+  const lanes = Array.from({ length: Math.min(atOnce, rows.length) }, () =>
+    lane().catch((error: unknown) => {
+      ended.abort();
+      throw error;
+    }),
+  );
   // No lane may go on after the activity has ended.
-  for (const lane of await Promise.allSettled(lanes)) if (lane.status === 'rejected') throw lane.reason;
+  for (const result of await Promise.allSettled(lanes)) if (result.status === 'rejected') throw result.reason;
   return attempt.transaction(async (client) => {
-    await writeBack(client, answers);
+    await writeBack(client, attempt.batchId, answers);
     return attempt.tally(client);
   });
 }
 
+function asUnit({ content, artifacts }: UnitRow, storage: Storage): Unit {
+  return {
+    content,
+    artifacts: artifacts.map((artifact) => ({
+      ...artifact,
+      stream: () => {
+        if (artifact.storedSha256 === null)
+          throw new Error(`"${artifact.relativePath}" of ${content.type} is not stored, so it cannot be read.`);
+        return storage.read(artifactKey(artifact.storedSha256));
+      },
+    })),
+  };
+}
+
 /** What is known to be wrong with a unit refuses that unit; the others go on. */
-async function runUnit(stage: UnitStage, unit: Unit, context: OwnStageContext): Promise<Unit | Dropped | Refused> {
+async function runUnit(stage: UnitStage, unit: Unit, context: OwnStageContext): Promise<UnitAnswer> {
   try {
     return await stage.run(unit, context);
   } catch (error) {
@@ -106,29 +147,59 @@ async function runUnit(stage: UnitStage, unit: Unit, context: OwnStageContext): 
   }
 }
 
+interface CheckedAnswer extends AnswerColumns {
+  /** Absent: the artifacts stay as they are. */
+  readonly artifacts?: readonly CheckedArtifact[];
+}
+
+/** A stage's answer reaches the database only through here, as what a first stage declares does. */
+function checkAnswer({ plugin, name, context }: UnitRun, unit: Unit, answer: UnitAnswer): CheckedAnswer {
+  const columns = columnsOf(answer);
+  if (!('content' in answer)) return columns;
+  const fault = (what: string) =>
+    new UnusableAnswer(`Stage "${plugin.name}.${name}", ${nameOf(unit.content, plugin)}: ${what}.`, {
+      remote: context.remote.name,
+    });
+  if (answer.content.type !== unit.content.type) throw fault(`it became a ${answer.content.type}`);
+  checkContent(answer.content, plugin, fault);
+  if (answer.artifacts === unit.artifacts) return columns;
+  const deferred = context.remote.policy !== 'immediate';
+  return { ...columns, artifacts: checkArtifacts(answer.artifacts, deferred, fault) };
+}
+
 const stageUnits = `
   select unit.id as "unitId", json_build_object('type', unit.type, 'fields', unit.fields) as content,
-         coalesce((select json_agg(json_build_object('relativePath', staged.relative_path, 'urls', staged.urls, 'sha256', staged.sha256)
+         coalesce((select json_agg(json_strip_nulls(json_build_object(
+                             'relativePath', staged.relative_path, 'url', staged.urls, 'size', staged.size,
+                             ${digestNames.map((name) => `'${name}', staged.${name}`).join(', ')}, 'deferred', staged.deferred))::jsonb
+                           || jsonb_build_object('storedSha256', coalesce(staged.stored_sha256, artifact.sha256))
                                    order by staged.relative_path)
-                     from staged_artifacts staged where staged.unit_id = unit.id), '[]') as artifacts
+                     from staged_artifacts staged left join artifacts artifact on artifact.id = staged.artifact_id
+                    where staged.unit_id = unit.id), '[]') as artifacts
     from staged_units unit
    where unit.batch_id = $1 and unit.outcome is null and (not unit.known or not $2)
    order by unit.id`;
 
-async function writeBack(client: PoolClient, answers: ReadonlyMap<string, Unit | Dropped | Refused>): Promise<void> {
-  const rows = [...answers].map(([unitId, answer]) => ({ unitId, ...columnsOf(answer) }));
+async function writeBack(
+  client: PoolClient,
+  batchId: string,
+  answers: ReadonlyMap<string, CheckedAnswer>,
+): Promise<void> {
+  const rows = [...answers.values()];
   await client.query(
     `update staged_units unit
         set fields = coalesce(answer.fields, unit.fields), outcome = answer.outcome, error = answer.error
        from unnest($1::bigint[], $2::jsonb[], $3::text[], $4::jsonb[]) as answer (unit_id, fields, outcome, error)
       where unit.id = answer.unit_id`,
     [
-      rows.map(({ unitId }) => unitId),
+      [...answers.keys()],
       rows.map(({ fields }) => fields && JSON.stringify(fields)),
       rows.map(({ outcome }) => outcome),
-      rows.map(({ error }) => error && JSON.stringify(error)),
+      rows.map(({ error }) => error && toJsonb(error)),
     ],
   );
+  const replaced = [...answers].flatMap(([unitId, { artifacts }]) => (artifacts ? [[unitId, artifacts] as const] : []));
+  await replaceArtifacts(client, batchId, new Map(replaced));
 }
 
 interface AnswerColumns {
@@ -137,7 +208,7 @@ interface AnswerColumns {
   readonly error: { readonly type: string; readonly message: string; readonly transient: boolean } | null;
 }
 
-function columnsOf(answer: Unit | Dropped | Refused): AnswerColumns {
+function columnsOf(answer: UnitAnswer): AnswerColumns {
   if ('dropped' in answer) {
     return { fields: null, outcome: 'dropped', error: { type: 'Dropped', message: answer.dropped, transient: false } };
   }

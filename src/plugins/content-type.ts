@@ -69,7 +69,13 @@ export class ContentType<T extends FieldTypes = FieldTypes> {
       type: type.replace('?', '') as BaseFieldType,
       nullable: type.endsWith('?'),
     }));
-    const columnsOf = (names: readonly string[]) => this.columns.filter(({ field }) => names.includes(field));
+    const columnsOf = (names: readonly string[]) => {
+      const unknown = names.find((each) => !Object.hasOwn(fields, each));
+      if (unknown !== undefined)
+        throw new Error(`Content type "${name}": its key names "${unknown}", which is no field.`);
+      return this.columns.filter(({ field }) => names.includes(field));
+    };
+    if (naturalKey.length === 0) throw new Error(`Content type "${name}": it has no natural key.`);
     this.naturalKey = columnsOf(naturalKey);
     this.repositoryKey = columnsOf(repositoryKey);
   }

@@ -1,15 +1,34 @@
+import type { Readable } from 'node:stream';
+
 import type { DeclaredContent } from './content-type';
-import type { BatchSql, RemoteSummary } from './plugin';
+import type { BatchSql, DeclaredArtifact, RemoteSummary } from './plugin';
 
 /** A unit as a stage of a plugin's own sees it. */
 export interface Unit {
   readonly content: DeclaredContent;
-  readonly artifacts: readonly {
-    readonly relativePath: string;
-    readonly urls: readonly string[];
-    readonly sha256: string | null;
-  }[];
+  readonly artifacts: readonly UnitArtifact[];
 }
+
+/** A file of a unit. */
+export interface UnitArtifact extends DeclaredArtifact {
+  readonly url: readonly string[];
+  readonly deferred: boolean;
+  /** The digest under which it is stored; `null` while it is not: deferred, or not downloaded yet. */
+  readonly storedSha256: string | null;
+  /** @throws Error where it is not stored. */
+  stream(): Readable;
+}
+
+/**
+ * A unit as a stage of a plugin's own gives it back, with its fields completed or changed. Where `artifacts` is another list
+ * than the one it got, the unit's files are replaced: such a stage stands before those that find and download them.
+ */
+export interface ChangedUnit {
+  readonly content: DeclaredContent;
+  readonly artifacts: readonly DeclaredArtifact[];
+}
+
+export type UnitAnswer = ChangedUnit | Dropped | Refused;
 
 /** The stage's answer that a unit is left out: the rest goes on, and its future resolves with nothing. */
 export interface Dropped {
@@ -40,7 +59,7 @@ export interface UnitStage {
   readonly kind: 'unit';
   /** Which units it sees: only content that is new, or all. */
   readonly units: 'new' | 'all';
-  run(unit: Unit, context: OwnStageContext): Promise<Unit | Dropped | Refused>;
+  run(unit: Unit, context: OwnStageContext): Promise<UnitAnswer>;
 }
 
 /** A stage written against the batch, as SQL over the staging tables, in one short transaction. */

@@ -5,20 +5,10 @@ import type { Migration } from '../models/migrate';
 import type { Policy } from '../models/repository-models';
 import type { ContentKey, ContentType, DeclaredContent } from './content-type';
 import type { OwnStage } from './own-stage';
+import { faultOfPipeline, standardPipeline } from './pipeline';
 
-/** The stages of Penstock in the order in which they run where a plugin names no other. */
-export const standardPipeline = [
-  'queryExistingContents',
-  'queryExistingArtifacts',
-  'downloadArtifacts',
-  'saveArtifacts',
-  'saveContents',
-  'saveRemoteArtifacts',
-  'resolveContentFutures',
-  'associateContents',
-] as const;
-
-export type StandardStage = (typeof standardPipeline)[number];
+export { standardPipeline };
+export type { StandardStage } from './pipeline';
 
 /** A file that belongs to a declared content. The known digests and the size are validated when it is downloaded. */
 export interface DeclaredArtifact extends Digests {
@@ -100,6 +90,8 @@ export interface Plugin {
   /** Statements inside the transaction that saves contents, for related rows that are no content. */
   readonly saveHooks: SaveHooks;
   readonly migrations: readonly Migration[];
+  hasContent(type: string): boolean;
+  /** @throws Error where it has no such type. */
   content(type: string): ContentType;
 }
 
@@ -129,23 +121,16 @@ type PluginDefinition = Pick<Plugin, 'name' | 'firstStage'> &
 /**
  * Checks a plugin's definition and fills in what it leaves to the standard.
  *
- * @throws Error where the pipeline names a stage that does not exist, or one twice, or a name is used twice.
+ * @throws Error where a name is used twice, or the pipeline could not work: see {@link faultOfPipeline}.
  */
 export function definePlugin(definition: PluginDefinition): Plugin {
-  const { name, stages = {}, pipeline = standardPipeline, saveHooks = {}, migrations = [] } = definition;
+  const { name, firstStage, stages = {}, pipeline = standardPipeline, saveHooks = {}, migrations = [] } = definition;
   const contents = definition.contents as readonly ContentType[];
-  const known = new Set<string>([...standardPipeline, ...Object.keys(stages)]);
-  if (known.size < standardPipeline.length + Object.keys(stages).length) {
-    throw new Error(`Plugin "${name}": a stage of its own has the name of a standard stage.`);
-  }
-  for (const [index, stage] of pipeline.entries()) {
-    if (!known.has(stage))
-      throw new Error(`Plugin "${name}": its pipeline names the stage "${stage}", which does not exist.`);
-    if (pipeline.indexOf(stage) !== index)
-      throw new Error(`Plugin "${name}": its pipeline names the stage "${stage}" twice.`);
-  }
   const byName = new Map(contents.map((content) => [content.name, content]));
-  if (byName.size < contents.length) throw new Error(`Plugin "${name}": two content types have the same name.`);
+  const fault =
+    (byName.size < contents.length ? 'two content types have the same name' : undefined) ??
+    faultOfPipeline(pipeline, Object.keys(stages), Object.keys(firstStage));
+  if (fault) throw new Error(`Plugin "${name}": ${fault}.`);
   return {
     ...definition,
     contents,
@@ -153,6 +138,7 @@ export function definePlugin(definition: PluginDefinition): Plugin {
     pipeline,
     saveHooks,
     migrations,
+    hasContent: (type) => byName.has(type),
     content(type) {
       const content = byName.get(type);
       if (!content) throw new Error(`Plugin "${name}" has no content type "${type}".`);

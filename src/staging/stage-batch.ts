@@ -30,14 +30,32 @@ export async function stageBatch(
   const batch = rows[0];
   if (!batch) throw new Error(`There is no sync ${syncId}.`);
   await copy(client, 'staged_units (id, batch_id, type, fields, step)', unitLines(batch.id, units));
-  await copy(
-    client,
-    `staged_artifacts (unit_id, batch_id, relative_path, urls, size, ${digestNames.join(', ')}, deferred)`,
-    artifactLines(batch.id, units),
-  );
+  await copy(client, artifactColumnNames, artifactLines(batch.id, units));
   await copy(client, 'staged_references (unit_id, batch_id, name, type, key)', referenceLines(batch.id, units));
   return batch.number;
 }
+
+/** Gives units that are staged other artifacts. */
+export async function replaceArtifacts(
+  client: PoolClient,
+  batchId: string,
+  artifacts: ReadonlyMap<string, readonly CheckedArtifact[]>,
+): Promise<void> {
+  if (artifacts.size === 0) return;
+  await client.query('delete from staged_artifacts where unit_id = any($1::bigint[])', [[...artifacts.keys()]]);
+  const lines = [...artifacts].flatMap(([unit, files]) =>
+    files.map((artifact) => [unit, batchId, ...artifactColumns(artifact)]),
+  );
+  await copy(client, artifactColumnNames, lines);
+  await client.query(
+    `update sync_batches batch set artifacts = counted.artifacts, artifact_bytes = counted.bytes
+       from (select count(*) as artifacts, coalesce(sum(size), 0) as bytes from staged_artifacts where batch_id = $1) counted
+      where batch.id = $1`,
+    [batchId],
+  );
+}
+
+const artifactColumnNames = `staged_artifacts (unit_id, batch_id, relative_path, urls, size, ${digestNames.join(', ')}, deferred)`;
 
 function* unitLines(batchId: string, units: readonly CheckedUnit[]): Generator<Line> {
   for (const [ordinal, { content, step }] of units.entries()) {
