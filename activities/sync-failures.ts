@@ -5,6 +5,10 @@ import type { CompletingSync } from './complete-version';
 
 /** How many failures the error names; all of them stay in the staging tables. */
 const named = 10;
+/** Characters that all of them may take: an activity's error is cut off at 3,000. */
+const longest = 2700;
+/** Characters at the end of a failure that say why: two digests, and the attempts. */
+const reason = 190;
 
 interface Failure {
   readonly path: string | null;
@@ -46,11 +50,18 @@ export async function refuseFailures(client: PoolClient, sync: CompletingSync): 
 }
 
 function messageOf({ repository, number, id }: CompletingSync, failures: readonly Failure[], total: number): string {
-  const list = failures.map(({ path, content, error }) => `${path ?? content}: ${error.message.slice(0, 300)}`);
+  const list = failures.map(({ path, content, error }) =>
+    shortened(`${path ?? content}: ${error.message}`, longest / failures.length),
+  );
   if (total > failures.length) list.push(`and ${total - failures.length} more: "penstock sync show ${id}"`);
   return [
     `Repository "${repository}": ${total} could not be had, so version ${number} is not complete. Everything else is saved.`,
     ...list,
     'Sync the repository again to try just these.',
   ].join('\n');
+}
+
+/** The beginning says which one failed, the end why; a long path and url make way. */
+function shortened(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length - reason - 1)}…${text.slice(-reason)}` : text;
 }

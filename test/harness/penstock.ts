@@ -16,6 +16,7 @@ import type { Database } from '../../src/models/database';
 import { migrate } from '../../src/models/migrate';
 import { readSettings } from '../../src/settings';
 import type { Settings } from '../../src/settings';
+import type { Storage } from '../../src/storage/storage';
 import { connectClient, connectWorker, registerSearchAttributes } from '../../src/temporal';
 import { createWorker } from '../../src/worker';
 import type { SyncRepositoryInput, SyncRepositoryResult } from '../../workflows/sync-repository';
@@ -30,6 +31,8 @@ export interface RemoteValues {
   readonly max_retries?: number;
   readonly rate_limit?: number;
   readonly total_timeout?: number;
+  readonly sock_connect_timeout?: number;
+  readonly sock_read_timeout?: number;
 }
 
 /** A sync that has failed, as its workflow says it. */
@@ -55,10 +58,17 @@ export class Penstock {
     readonly settings: Settings,
     readonly plugins: PluginRegistry,
     private readonly folder: string,
+    private readonly storage: Storage | undefined,
   ) {}
 
   static async start(
-    options: { plugins?: readonly Plugin[]; env?: Record<string, string>; worker?: boolean } = {},
+    options: {
+      plugins?: readonly Plugin[];
+      env?: Record<string, string>;
+      worker?: boolean;
+      /** Makes the worker's storage; absent: as in production. */
+      storage?: (folder: string) => Promise<Storage>;
+    } = {},
   ): Promise<Penstock> {
     quieten();
     const folder = await mkdtemp(join(tmpdir(), 'penstock-'));
@@ -73,7 +83,8 @@ export class Penstock {
     await migrate(database.sequelize, plugins.all);
     const client = await connectClient({ embeddedAddress: temporalAddress() });
     await registerSearchAttributes(client);
-    const penstock = new Penstock(database, testDatabase, client, settings, plugins, folder);
+    const storage = await options.storage?.(settings.storageDir);
+    const penstock = new Penstock(database, testDatabase, client, settings, plugins, folder, storage);
     if (options.worker !== false) await penstock.startWorker();
     return penstock;
   }
@@ -86,6 +97,7 @@ export class Penstock {
       connection,
       namespace,
       plugins: this.plugins,
+      ...(this.storage ? { storage: this.storage } : {}),
       workflowBundle: { codePath: join(__dirname, '..', '..', 'dist', 'workflow-bundle.js') },
       logger: pino({ level: 'silent' }),
     });
