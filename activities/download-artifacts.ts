@@ -2,6 +2,7 @@ import type { StoredFile, WantedArtifact } from '../src/downloads/download-artif
 import { downloadArtifact } from '../src/downloads/download-artifact';
 import { digestNames } from '../src/downloads/digests';
 import type { Digests } from '../src/downloads/digests';
+import type { Wait } from '../src/downloads/retries';
 import { PenstockError } from '../src/errors';
 import { artifactKey } from '../src/storage/storage';
 import { StorageFull } from '../src/storage/storage-full';
@@ -49,7 +50,7 @@ export const downloadArtifacts =
   };
 
 async function downloadAll(
-  { storage, settings }: ActivityDependencies,
+  { storage, settings, logger }: ActivityDependencies,
   { client, pool, connection }: RemoteSession,
   wanted: readonly WantedRow[],
   record: DownloadRecord,
@@ -67,6 +68,9 @@ async function downloadAll(
     allowWeakDigests: settings.allowWeakDigests,
     onBytes: (bytes: number) => {
       record.bytes += bytes;
+    },
+    onWait: ({ url, reason, until }: Wait) => {
+      logger.info({ remote: connection.name, url, until }, reason);
     },
   };
   const downloads = wanted.map(async ({ unitId, path, ...row }) => {

@@ -112,20 +112,26 @@ async function work(state: SyncState, input: SyncRepositoryInput): Promise<void>
     state.draining = true;
     discoveries.cancel();
   };
-  for (;;) {
-    await condition(() => state.canStart || state.idle);
-    if (!state.canStart) break;
-    const next = state.start();
-    const task =
-      next.kind === 'discovery'
-        ? discoveries.run(() => discover(state, next.number))
-        : processBatch(state, next.number);
-    void settle(state, next, task).then(() => {
-      setCurrentDetails(describeProgress(state.progress()));
-      const enough =
-        state.finishedInRun >= (input.continueAsNewAfter ?? Infinity) || workflowInfo().continueAsNewSuggested;
-      if (state.failures.length > 0 || enough) drain();
-    });
+  try {
+    for (;;) {
+      await condition(() => state.canStart || state.idle);
+      if (!state.canStart) break;
+      const next = state.start();
+      const task =
+        next.kind === 'discovery'
+          ? discoveries.run(() => discover(state, next.number))
+          : processBatch(state, next.number);
+      void settle(state, next, task).then(() => {
+        setCurrentDetails(describeProgress(state.progress()));
+        const enough =
+          state.finishedInRun >= (input.continueAsNewAfter ?? Infinity) || workflowInfo().continueAsNewSuggested;
+        if (state.failures.length > 0 || enough) drain();
+      });
+    }
+  } catch (canceled) {
+    // The activities have heard of it too: what they have done until they end is kept.
+    await CancellationScope.nonCancellable(() => condition(() => state.idle));
+    throw canceled;
   }
   if (state.failures.length > 0) throw state.failures[0];
 }

@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { WorkflowFailedError } from '@temporalio/client';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { ActivityFailure, ApplicationFailure } from '@temporalio/common';
-import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { pino } from 'pino';
 
 import type { Plugin } from '../../src/plugins/plugin';
@@ -17,11 +16,13 @@ import { migrate } from '../../src/models/migrate';
 import { readSettings } from '../../src/settings';
 import type { Settings } from '../../src/settings';
 import type { Storage } from '../../src/storage/storage';
+import { artifactKey } from '../../src/storage/storage';
 import { connectClient, connectWorker, registerSearchAttributes } from '../../src/temporal';
 import { createWorker } from '../../src/worker';
 import type { SyncRepositoryInput, SyncRepositoryResult } from '../../workflows/sync-repository';
 import { createDatabase } from '../services/database';
 import type { TestDatabase } from '../services/database';
+import { quietRuntime } from './quiet-runtime';
 
 /** Columns of a remote that a test sets. */
 export interface RemoteValues {
@@ -33,6 +34,12 @@ export interface RemoteValues {
   readonly total_timeout?: number;
   readonly sock_connect_timeout?: number;
   readonly sock_read_timeout?: number;
+}
+
+/** Where a Penstock's services are. */
+export interface Services {
+  readonly databaseUrl: string;
+  readonly temporalAddress: string;
 }
 
 /** A sync that has failed, as its workflow says it. */
@@ -57,6 +64,7 @@ export class Penstock {
     readonly client: Client,
     readonly settings: Settings,
     readonly plugins: PluginRegistry,
+    readonly temporalAddress: string,
     private readonly folder: string,
     private readonly storage: Storage | undefined,
   ) {}
@@ -66,13 +74,16 @@ export class Penstock {
       plugins?: readonly Plugin[];
       env?: Record<string, string>;
       worker?: boolean;
+      /** Other services than those of all tests. */
+      services?: Services;
       /** Makes the worker's storage; absent: as in production. */
       storage?: (folder: string) => Promise<Storage>;
     } = {},
   ): Promise<Penstock> {
-    quieten();
+    quietRuntime();
     const folder = await mkdtemp(join(tmpdir(), 'penstock-'));
-    const testDatabase = await createDatabase();
+    const { databaseUrl, temporalAddress = sharedTemporal() } = options.services ?? {};
+    const testDatabase = await createDatabase(databaseUrl);
     const settings = readSettings({
       PENSTOCK_DATA: folder,
       PENSTOCK_TASK_QUEUE: `test-${randomBytes(6).toString('hex')}`,
@@ -81,16 +92,16 @@ export class Penstock {
     const plugins = new PluginRegistry(options.plugins);
     const database = openDatabase(testDatabase.url);
     await migrate(database.sequelize, plugins.all);
-    const client = await connectClient({ embeddedAddress: temporalAddress() });
+    const client = await connectClient({ embeddedAddress: temporalAddress });
     await registerSearchAttributes(client);
     const storage = await options.storage?.(settings.storageDir);
-    const penstock = new Penstock(database, testDatabase, client, settings, plugins, folder, storage);
+    const penstock = new Penstock(database, testDatabase, client, settings, plugins, temporalAddress, folder, storage);
     if (options.worker !== false) await penstock.startWorker();
     return penstock;
   }
 
   async startWorker(): Promise<void> {
-    const { connection, namespace } = await connectWorker({ embeddedAddress: temporalAddress() });
+    const { connection, namespace } = await connectWorker({ embeddedAddress: this.temporalAddress });
     const worker = await createWorker({
       settings: this.settings,
       databaseUrl: this.testDatabase.url,
@@ -180,6 +191,34 @@ export class Penstock {
     return rows.map(({ path }) => path);
   }
 
+  /** The stored files of a version of a file repository, by their paths. */
+  async contentsOf(repository: string, version: number): Promise<Record<string, string>> {
+    const rows = await this.sql<{ path: string; sha256: string }>(
+      `select file.relative_path as path, artifact.sha256
+         from repositories repository
+         join repository_contents held on held.repository_id = repository.id
+         join file_contents file on file.content_id = held.content_id
+         join content_artifacts attached on attached.content_id = file.content_id
+         join artifacts artifact on artifact.id = attached.artifact_id
+        where repository.name = $1 and held.version_added <= $2
+          and (held.version_removed is null or held.version_removed > $2)
+        order by file.relative_path`,
+      [repository, version],
+    );
+    const stored = rows.map(async ({ path, sha256 }) => [
+      path,
+      await readFile(join(this.settings.storageDir, artifactKey(sha256)), 'utf8'),
+    ]);
+    return Object.fromEntries(await Promise.all(stored)) as Record<string, string>;
+  }
+
+  /** How many files lie in the storage under a final name. */
+  async countStoredFiles(): Promise<number> {
+    const folder = join(this.settings.storageDir, 'artifact');
+    const found = await readdir(folder, { recursive: true, withFileTypes: true });
+    return found.filter((entry) => entry.isFile()).length;
+  }
+
   /** The numbers of the versions that readers see. */
   async versionsOf(repository: string): Promise<number[]> {
     const rows = await this.sql<{ number: number }>(
@@ -220,17 +259,8 @@ function asFailedSync(error: unknown): unknown {
   return new FailedSync(cause.type ?? '', cause.message, details.transient === true, details);
 }
 
-function temporalAddress(): string {
+function sharedTemporal(): string {
   const address = process.env.PENSTOCK_TEST_TEMPORAL_ADDRESS;
   if (!address) throw new Error('The tests are run by Jest, whose global setup starts the services.');
   return address;
-}
-
-let quiet = false;
-
-/** The worker's log belongs to the person who runs it, not into a test's output. */
-function quieten(): void {
-  if (quiet) return;
-  Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
-  quiet = true;
 }
