@@ -70,17 +70,22 @@ export function faultOfField({ field, type }: Column, value: unknown): string | 
   }
 }
 
+/** Levels of lists and objects in one field at most: what is deeper cannot be written as JSON at some point. */
+const maxDepth = 100;
+
 /** What is wrong with the texts in a value, however deep, or `undefined`. */
-function faultOfText(value: unknown): string | undefined {
+function faultOfText(value: unknown, depth = 0): string | undefined {
   if (typeof value === 'string') {
     if (value.includes('\u0000')) return 'has a NUL';
     return isWellFormed(value) ? undefined : 'is not Unicode text';
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  return Object.entries(value)
-    .flat()
-    .map(faultOfText)
-    .find((fault) => fault !== undefined);
+  if (depth === maxDepth) return `has more than ${maxDepth} levels`;
+  for (const each of Object.entries(value).flat()) {
+    const fault = faultOfText(each, depth + 1);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
 }
 
 /** Whether a text has no half of a surrogate pair: such a half cannot be written as UTF-8. */

@@ -68,6 +68,21 @@ describe('a manifest that is bad', () => {
     expect(upstream.repeated.filter((path) => path !== 'PULP_MANIFEST')).toEqual([]);
   });
 
+  it('now, but was good before, harms nothing that is there', async () => {
+    await penstock.sync(name);
+    upstream.misbehave.set('PULP_MANIFEST', (_, response) => response.writeHead(404).end());
+    const failed = await failSync(penstock, name);
+    expect(failed).toMatchObject({ type: 'DownloadFailed', transient: false });
+    expect(failed.message).toContain(`${upstream.url}: the server answered 404`);
+    upstream.misbehave.clear();
+    upstream.putManifest('broken');
+    expect((await failSync(penstock, name, { mode: 'mirror' })).message).toContain('line 1: expected path,sha256,size');
+    expect(await penstock.pathsOf(name, 1)).toEqual(['good.txt']);
+    upstream.putManifest(undefined);
+    await expect(penstock.sync(name)).resolves.toMatchObject({ version: 1, changed: false, present: 1 });
+    expect(upstream.downloads).toEqual(['good.txt']);
+  });
+
   it('because it is larger than any manifest, is refused before it is read', async () => {
     let sent = 0;
     upstream.misbehave.set('PULP_MANIFEST', (_, response) => {

@@ -88,6 +88,11 @@ describe('a declared unit', () => {
     ['half a surrogate pair', { name: 'a\ud800' }, 'name is not Unicode text'],
     ['a NUL in a list', { tags: ['a', '\u0000'] }, 'tags has a NUL'],
     ['a NUL deep in JSON', { more: { list: [{ '\u0000': 1 }] } }, 'more has a NUL'],
+    [
+      'JSON that is nested too deeply',
+      { more: JSON.parse('['.repeat(5000) + ']'.repeat(5000)) as unknown },
+      '100 levels',
+    ],
     ['a NUL in what is no column', { other: '\u0000' }, 'other has a NUL'],
     ['a number for a text', { name: 5 }, 'name is not a text'],
     ['no natural key', { name: null }, 'name is missing'],
@@ -95,7 +100,7 @@ describe('a declared unit', () => {
     ['a number that PostgreSQL cannot hold', { epoch: 2 ** 31 }, 'epoch is not a whole number'],
     ['a text for a truth', { source: 'yes' }, 'source is neither true nor false'],
     ['a text for a list', { tags: 'a' }, 'tags is not a list of texts'],
-    ['a natural key that no index can hold', { name: 'a'.repeat(3000) }, 'its natural key has 3000 bytes'],
+    ['a natural key that no index can hold', { name: 'a'.repeat(3000) }, 'at most 2500 are possible'],
   ])('with %s is refused', (_, fields, fault) => {
     expect(faultOf(withFields(fields))).toContain(fault);
   });
