@@ -63,6 +63,12 @@ export class FileRepository {
     return this.requests.filter((path) => path !== 'PULP_MANIFEST');
   }
 
+  /** Paths that were asked for more than once. */
+  get repeated(): string[] {
+    const once = new Set<string>();
+    return this.requests.filter((path) => once.has(path) || !once.add(path));
+  }
+
   forget(): void {
     this.requests.length = 0;
     this.served.length = 0;

@@ -139,7 +139,7 @@ export class Penstock {
        )
        insert into repository_versions (repository_id, number, complete, completed_at)
        select id, 0, true, now() from repository`,
-      [name, type, ...Object.values(remote)],
+      [name, type, ...Object.values<unknown>({ ...remote })],
     );
   }
 

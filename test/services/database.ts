@@ -9,17 +9,17 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-/** Makes an empty database in the PostgreSQL of all tests. */
-export async function createDatabase(): Promise<TestDatabase> {
+/** Makes an empty database in the PostgreSQL of all tests, or in the given one. */
+export async function createDatabase(server = serverUrl()): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString('hex')}`;
-  await onServer(`create database ${name} template template0`);
-  const url = new URL(serverUrl());
+  await onServer(server, `create database ${name} template template0`);
+  const url = new URL(server);
   url.pathname = `/${name}`;
-  return { url: url.href, drop: () => onServer(`drop database if exists ${name} with (force)`) };
+  return { url: url.href, drop: () => onServer(server, `drop database if exists ${name} with (force)`) };
 }
 
-async function onServer(statement: string): Promise<void> {
-  const client = new Client({ connectionString: serverUrl() });
+async function onServer(server: string, statement: string): Promise<void> {
+  const client = new Client({ connectionString: server });
   await client.connect();
   try {
     await client.query(statement);
