@@ -51,7 +51,7 @@ export interface OwnStageContext {
    *
    * @param maxBytes - a longer body is an error; 1 MiB where absent.
    */
-  fetch(url: string, maxBytes?: number): Promise<Buffer>;
+  readonly fetch: (url: string, maxBytes?: number) => Promise<Buffer>;
 }
 
 /** A stage written against single units. What it returns is written back for the whole batch at once. */

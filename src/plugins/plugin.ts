@@ -99,7 +99,10 @@ export interface Plugin {
 export interface BatchSql {
   /** The batch; the key of the staging tables. */
   readonly batchId: string;
-  query<Row extends object = Record<string, unknown>>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
+  readonly query: <Row extends object = Record<string, unknown>>(
+    sql: string,
+    values?: readonly unknown[],
+  ) => Promise<Row[]>;
 }
 
 /**
