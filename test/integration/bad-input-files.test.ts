@@ -81,17 +81,21 @@ const badFiles: readonly [string, Misbehaviour, Expected][] = [
   ],
 ];
 
+let penstock: Penstock;
+
+beforeAll(async () => {
+  penstock = await Penstock.start({ storage: openStorage });
+});
+afterAll(() => penstock.stop());
+
 describe('a file that', () => {
-  let penstock: Penstock;
   let outcomes: Record<string, ReturnType<typeof failAndMend>>;
 
   beforeAll(async () => {
-    penstock = await Penstock.start();
     // All at once, each in a repository of its own.
     outcomes = Object.fromEntries(badFiles.map(([what, bad], index) => [what, failAndMend(what, bad, index)]));
     await Promise.allSettled(Object.values(outcomes));
   });
-  afterAll(() => penstock.stop());
 
   /** Syncs a repository with this file among others, and again once upstream has the right one. */
   async function failAndMend(name: string, misbehaviour: Misbehaviour, index: number) {
@@ -128,24 +132,19 @@ describe('a file that', () => {
 });
 
 describe('a file that upstream does not have as it says', () => {
-  let penstock: Penstock;
   let upstream: FileRepository;
   let name: string;
   let good: string;
   let count = 0;
 
-  beforeAll(async () => {
-    penstock = await Penstock.start({ storage: openStorage });
-  });
-  afterAll(() => penstock.stop());
   beforeEach(async () => {
     name = `repository-${(count += 1)}`;
     // No repository finds the files of another.
-    good = `good ${String(count).padStart(4, '0')}`;
+    good = `fine ${String(count).padStart(4, '0')}`;
     upstream = await FileRepository.start({
-      [`${name}/a`]: `a${count}`,
+      [`${name}/a`]: `another a${count}`,
       [`${name}/bad`]: good,
-      [`${name}/c`]: `c${count}`,
+      [`${name}/c`]: `another c${count}`,
     });
     await penstock.addRepository(name, { url: upstream.url, max_retries: 1 });
   });
@@ -202,7 +201,7 @@ describe('a file that upstream does not have as it says', () => {
       }, 200);
     });
     upstream.misbehave.set(`${name}/c`, (_, response) => {
-      setTimeout(() => response.end(`c${count}`), 300);
+      setTimeout(() => response.end(`another c${count}`), 300);
     });
     const failed = await failSync(penstock, name);
     expect(failed).toMatchObject({ type: 'StorageFull', transient: true });
