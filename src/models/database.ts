@@ -40,6 +40,11 @@ export function openDatabase(url: string, options: { readonly connections?: numb
 export async function inTransaction<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
+  // A lost connection fails the statement under way, and says so here as well: if nobody listened, the process would end.
+  const onError = (error: Error) => {
+    broken = error;
+  };
+  client.on('error', onError);
   try {
     await client.query('begin');
     const result = await work(client);
@@ -53,5 +58,6 @@ export async function inTransaction<T>(pool: Pool, work: (client: PoolClient) =>
     throw error;
   } finally {
     client.release(broken);
+    client.off('error', onError);
   }
 }

@@ -1,5 +1,5 @@
 import { QueryTypes } from 'sequelize';
-import type { Sequelize } from 'sequelize';
+import type { Sequelize, Transaction } from 'sequelize';
 import { Umzug } from 'umzug';
 
 import type { Plugin } from '../plugins/plugin';
@@ -24,15 +24,17 @@ const migrationLock = 0x50454e53;
  * @returns the names of the migrations that were applied now.
  */
 export async function migrate(sequelize: Sequelize, plugins: readonly Plugin[]): Promise<string[]> {
-  await sequelize.query(
-    'create table if not exists schema_migrations (name text primary key, applied_at timestamptz not null default now())',
-  );
+  await sequelize.transaction(async (transaction) => {
+    // "if not exists" alone lets two processes collide in the catalogue.
+    await lock(sequelize, transaction);
+    await sequelize.query(createMigrations, { transaction });
+  });
   const applied = await new Umzug({
     migrations: allMigrations(plugins).map(({ name, sql }) => ({
       name,
       up: () =>
         sequelize.transaction(async (transaction) => {
-          await sequelize.query('select pg_advisory_xact_lock(?)', { replacements: [migrationLock], transaction });
+          await lock(sequelize, transaction);
           const recorded = await sequelize.query(
             'insert into schema_migrations (name) values (?) on conflict do nothing returning name',
             {
@@ -66,4 +68,15 @@ export function allMigrations(plugins: readonly Plugin[]): Migration[] {
     ...coreMigrations,
     ...plugins.flatMap((plugin) => plugin.migrations.map(({ name, sql }) => ({ name: `${plugin.name}/${name}`, sql }))),
   ];
+}
+
+const createMigrations = `
+  create table if not exists schema_migrations (
+    name       text primary key,
+    applied_at timestamptz not null default now()
+  )`;
+
+/** One process at a time, to the end of the transaction. */
+async function lock(sequelize: Sequelize, transaction: Transaction): Promise<void> {
+  await sequelize.query('select pg_advisory_xact_lock(?)', { replacements: [migrationLock], transaction });
 }
