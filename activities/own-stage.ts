@@ -10,6 +10,7 @@ import type { CheckedArtifact } from '../src/plugins/declared-unit';
 import type { BatchStage, OwnStageContext, Unit, UnitAnswer, UnitArtifact, UnitStage } from '../src/plugins/own-stage';
 import type { Plugin } from '../src/plugins/plugin';
 import { batchSql } from '../src/staging/batch-sql';
+import { runningFor } from '../src/staging/refused-by-database';
 import { replaceArtifacts } from '../src/staging/stage-batch';
 import { artifactKey } from '../src/storage/storage';
 import type { Storage } from '../src/storage/storage';
@@ -65,7 +66,7 @@ function runOwnStage(dependencies: ActivityDependencies, plugin: Plugin, name: s
         };
         return stage.kind === 'unit'
           ? runUnits(attempt, { plugin, name, stage, context, atOnce: share.slots, storage: dependencies.storage })
-          : runBatch(attempt, stage, context);
+          : runningFor(`Stage "${plugin.name}.${name}"`, () => runBatch(attempt, stage, context));
       },
     );
   };

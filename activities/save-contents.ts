@@ -4,6 +4,7 @@ import { digestNames } from '../src/downloads/digests';
 import type { ContentType } from '../src/plugins/content-type';
 import { sameNaturalKey, stagedKey, stagedValue } from '../src/staging/content-sql';
 import { batchSql } from '../src/staging/batch-sql';
+import { runningFor } from '../src/staging/refused-by-database';
 import type { ActivityDependencies } from './dependencies';
 import { StageAttempt } from './stage';
 import type { BatchTally, StageInput } from './stage';
@@ -26,11 +27,15 @@ export const saveContents =
       );
       const plugin = types[0] && plugins.get(types[0].plugin);
       const sql = batchSql(client, attempt.batchId);
-      await plugin?.saveHooks.before?.(sql);
+      const { before, after } = plugin?.saveHooks ?? {};
+      if (before) await runningFor(`Save hook "before" of plugin "${plugin?.name}"`, () => before(sql));
       for (const { type, units } of types) {
-        if (plugin) await insertContents(client, attempt.batchId, plugin.content(type), units);
+        if (!plugin) continue;
+        await runningFor(`New contents of type ${type}`, () =>
+          insertContents(client, attempt.batchId, plugin.content(type), units),
+        );
       }
-      await plugin?.saveHooks.after?.(sql);
+      if (after) await runningFor(`Save hook "after" of plugin "${plugin?.name}"`, () => after(sql));
       await client.query(refuseOtherSources, [attempt.batchId]);
       await client.query(attachArtifacts, [attempt.batchId]);
       await client.query(refuseOtherArtifacts, [attempt.batchId]);
@@ -115,7 +120,9 @@ const refuseOtherSources = refuseOther(
 );
 
 /** After it: whoever came first has attached the file. */
-const refuseOtherArtifacts = refuseOther('join artifacts file on file.id = attached.artifact_id');
+const refuseOtherArtifacts = refuseOther(
+  'join artifacts file on file.id = attached.artifact_id and attached.artifact_id is distinct from staged.artifact_id',
+);
 
 const markAttached = `
   update staged_artifacts staged set attached = true

@@ -111,9 +111,9 @@ export interface BatchSql {
  */
 export interface SaveHooks {
   /** Before the contents are inserted; may complete their `fields`. */
-  before?(sql: BatchSql): Promise<void>;
+  readonly before?: (sql: BatchSql) => Promise<void>;
   /** After they were inserted, under the `content_id` that they keep. */
-  after?(sql: BatchSql): Promise<void>;
+  readonly after?: (sql: BatchSql) => Promise<void>;
 }
 
 type PluginDefinition = Pick<Plugin, 'name' | 'firstStage'> &

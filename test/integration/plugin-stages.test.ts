@@ -1,11 +1,20 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { insertStage, standardPipeline } from '../../src/plugins/plugin';
+import type { BatchSql } from '../../src/plugins/plugin';
 import { FileRepository, sha256 } from '../harness/file-repository';
 import { eventually, Penstock } from '../harness/penstock';
 import { catalog, catalogVariant } from '../plugins/catalog';
 import { galaxyPlugin, nameOf } from '../plugins/galaxy';
 import type { ListedRole, RoleDetails } from '../plugins/galaxy';
+
+async function misspell({ query }: BatchSql): Promise<void> {
+  await query('select nothing_such from contents');
+}
+
+async function forgetNames({ batchId, query }: BatchSql): Promise<void> {
+  await query(`update staged_units set fields = fields - 'name' where batch_id = $1`, [batchId]);
+}
 
 describe('stages of a plugin of its own', () => {
   let penstock: Penstock;
@@ -49,6 +58,11 @@ describe('stages of a plugin of its own', () => {
             },
           },
         }),
+        catalogVariant('ill-stage', {
+          pipeline: insertStage(standardPipeline, 'misspell', { before: 'saveContents' }),
+          stages: { misspell: { kind: 'batch', run: misspell } },
+        }),
+        catalogVariant('ill-hook', { saveHooks: { before: forgetNames } }),
         catalogVariant('clumsy', {
           pipeline: insertStage(standardPipeline, 'spoil', { before: 'saveContents' }),
           stages: {
@@ -282,6 +296,19 @@ describe('stages of a plugin of its own', () => {
       type: 'UnusableAnswer',
       message: expect.stringMatching(/clumsy\.spoil.*spoilt.*edition/),
     });
+  });
+
+  it.each([
+    ['ill-stage', /Stage "ill-stage\.misspell": PostgreSQL refuses it: .*nothing_such/],
+    ['ill-hook', /catalog\.entry: PostgreSQL refuses it: null value in column "name"/],
+  ])('fails, and does not try for ever, where PostgreSQL refuses what a plugin does: %s', async (plugin, message) => {
+    upstream.put(`${plugin}.json`, JSON.stringify([{ name: plugin }]));
+    await penstock.addRepository(plugin, { url: `${upstream.origin}/${plugin}.json` }, plugin);
+    await expect(penstock.sync(plugin)).rejects.toMatchObject({
+      type: 'RefusedByDatabase',
+      message: expect.stringMatching(message),
+    });
+    expect(await penstock.versionsOf(plugin)).toEqual([0]);
   });
 
   it('works without a stage that the plugin leaves out, and in another order', async () => {
