@@ -48,10 +48,12 @@ export class DiscoveryAttempt {
       [syncId, discovery, fence],
     );
     if (!rows[0]) {
-      const { rowCount } = await pool.query('select 1 from sync_discoveries where sync_id = $1 and number = $2', [
-        syncId,
-        discovery,
-      ]);
+      // One that has come since the update was looked for too early as well.
+      const { rowCount } = await pool.query(
+        `select 1 from sync_discoveries discovery join syncs sync on sync.id = discovery.sync_id
+          where discovery.sync_id = $1 and discovery.number = $2 and (discovery.fence > $3 or sync.state <> 'running')`,
+        [syncId, discovery, fence],
+      );
       const what = `Discovery ${discovery} of sync ${syncId}`;
       if (rowCount === 0) throw new NotStaged(`${what} is not there, or not yet.`);
       throw new StaleAttempt(`${what}: this attempt is not the current one.`);

@@ -87,10 +87,12 @@ export class StageAttempt {
       [input.syncId, input.batch, fence],
     );
     if (!rows[0]) {
-      const { rowCount } = await pool.query('select 1 from sync_batches where sync_id = $1 and number = $2', [
-        input.syncId,
-        input.batch,
-      ]);
+      // One that has come since the update was looked for too early as well.
+      const { rowCount } = await pool.query(
+        `select 1 from sync_batches batch join syncs sync on sync.id = batch.sync_id
+          where batch.sync_id = $1 and batch.number = $2 and (batch.fence > $3 or sync.state <> 'running')`,
+        [input.syncId, input.batch, fence],
+      );
       const what = `Batch ${input.batch} of sync ${input.syncId}`;
       if (rowCount === 0) throw new NotStaged(`${what} is not there, or not yet.`);
       throw new StaleAttempt(`${what}: this attempt is not the current one.`);
