@@ -4,8 +4,7 @@ import { inTransaction } from '../src/models/database';
 import type { SyncMode } from '../src/models/sync-models';
 import { CannotSync, RepositoryNotFound } from '../src/models/sync-errors';
 import type { Policy } from '../src/models/repository-models';
-import { standardPipeline } from '../src/plugins/plugin';
-import type { Plugin, StandardStage } from '../src/plugins/plugin';
+import type { Plugin } from '../src/plugins/plugin';
 import { discardSync } from '../src/staging/discard-sync';
 import { metadataPrefix } from '../src/storage/storage';
 import { activitySignal } from './activity-signal';
@@ -14,8 +13,10 @@ import type { ActivityDependencies } from './dependencies';
 import { changedMetadata } from './pinned-metadata';
 import { openNumbers } from './open-numbers';
 import type { NumberRange } from './open-numbers';
+import { planStage } from './planned-stage';
+import type { PlannedStage } from './planned-stage';
 import { oneRequestAtATime, withRemote } from './remote-session';
-import type { BatchTally, DownloadShare } from './stage';
+import type { DownloadShare } from './stage';
 
 /** What a sync is asked to do. */
 export interface OpenVersionInput {
@@ -23,16 +24,6 @@ export interface OpenVersionInput {
   readonly mode: SyncMode;
   /** Whether to end at once where nothing has changed since the last completed sync. */
   readonly optimize: boolean;
-}
-
-/** A stage as the workflow runs it: pipelines are data. */
-export interface PlannedStage {
-  /** Its name, and that of its activity. */
-  readonly name: string;
-  /** It runs where one of these is above zero; it always runs where there are none. */
-  readonly needs: readonly (keyof BatchTally)[];
-  /** Whether it makes requests to the remote. */
-  readonly requests: boolean;
 }
 
 /** The version that a sync works on: begun now, or by the sync that was interrupted. */
@@ -288,26 +279,4 @@ async function describe(
     discoveries: sync.discoveries,
     openDiscoveries: await openNumbers(database.pool, 'sync_discoveries', syncId),
   };
-}
-
-const standardNeeds: Readonly<Record<StandardStage, PlannedStage['needs']>> = {
-  queryExistingContents: [],
-  queryExistingArtifacts: ['unknownArtifacts'],
-  downloadArtifacts: ['downloads'],
-  saveArtifacts: ['unsavedArtifacts'],
-  saveContents: ['newContents', 'unattachedArtifacts'],
-  saveRemoteArtifacts: ['unsourcedArtifacts'],
-  resolveContentFutures: ['futures'],
-  associateContents: [],
-};
-
-function planStage(plugin: Plugin, name: string): PlannedStage {
-  const own = plugin.stages[name];
-  if (own) {
-    const needs: PlannedStage['needs'] = own.kind === 'unit' && own.units === 'new' ? ['newContents'] : [];
-    return { name: `${plugin.name}.${name}`, needs, requests: true };
-  }
-  const standard = standardPipeline.find((each) => each === name);
-  if (!standard) throw new Error(`There is no stage "${name}".`);
-  return { name, needs: standardNeeds[standard], requests: name === 'downloadArtifacts' };
 }

@@ -15,7 +15,8 @@ import {
 
 import type { Activities } from '../activities';
 import type { SyncOutcome } from '../activities/complete-version';
-import type { OpenVersionInput, OpenedVersion, PlannedStage } from '../activities/open-version';
+import type { OpenVersionInput, OpenedVersion } from '../activities/open-version';
+import type { PlannedStage } from '../activities/planned-stage';
 import type { BatchTally, DownloadShare, StageInput } from '../activities/stage';
 import type { SyncFailure } from '../src/models/sync-models';
 import { batchDiscovered, contentsResolved, progress } from './messages';
