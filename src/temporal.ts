@@ -1,6 +1,6 @@
 import { Client, Connection } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { NativeConnection } from '@temporalio/worker';
+import type { NativeConnection } from '@temporalio/worker';
 
 import { InvalidSetting, PenstockError, asError } from './errors';
 
@@ -37,6 +37,8 @@ export async function connectClient(target: TemporalTarget = {}): Promise<Client
 export async function connectWorker(
   target: TemporalTarget = {},
 ): Promise<{ connection: NativeConnection; namespace: string }> {
+  // Loaded where a worker is wanted: it is most of what there is to load.
+  const { NativeConnection } = await import('@temporalio/worker');
   const { connectionOptions, namespace = 'default' } = connectConfig(target);
   const connection = await NativeConnection.connect(connectionOptions).catch((error: unknown) => {
     throw unreachable(connectionOptions.address, error);
@@ -49,16 +51,26 @@ export async function connectWorker(
  *
  * @returns the names of those that were registered now.
  */
-export async function registerSearchAttributes({ connection, options }: Client): Promise<string[]> {
+export async function registerSearchAttributes(client: Client): Promise<string[]> {
   const keyword = 2; // temporal.api.enums.v1.IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
-  const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace: options.namespace });
-  const missing = searchAttributes.filter((name) => !(name in customAttributes));
+  const { connection, options } = client;
+  const missing = await missingSearchAttributes(client);
   if (missing.length === 0) return [];
-  await connection.operatorService.addSearchAttributes({
-    namespace: options.namespace,
-    searchAttributes: Object.fromEntries(missing.map((name) => [name, keyword])),
-  });
+  try {
+    await connection.operatorService.addSearchAttributes({
+      namespace: options.namespace,
+      searchAttributes: Object.fromEntries(missing.map((name) => [name, keyword])),
+    });
+  } catch (error) {
+    // Another process may have registered them meanwhile.
+    if ((await missingSearchAttributes(client)).length > 0) throw error;
+  }
   return missing;
+}
+
+async function missingSearchAttributes({ connection, options }: Client): Promise<string[]> {
+  const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace: options.namespace });
+  return searchAttributes.filter((name) => !(name in customAttributes));
 }
 
 function connectConfig({ embeddedAddress }: TemporalTarget): ReturnType<typeof loadClientConnectConfig> {

@@ -38,7 +38,7 @@ export class BackgroundWorker {
     log: 'stderr' | 'file',
   ): Promise<BackgroundWorker> {
     const logger = openLog(settings, log);
-    installRuntime(logger);
+    await installRuntime(logger);
     const { connection, namespace } = await connectWorker({ embeddedAddress: temporalAddress });
     try {
       const worker = await createWorker({ settings, databaseUrl, database, connection, namespace, logger });

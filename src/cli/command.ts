@@ -7,7 +7,7 @@ import type { RemoteStore } from '../repositories/remotes';
 import { readSettings } from '../settings';
 import type { Settings } from '../settings';
 import { Interrupted, errorDocument, messageOf, statusOf } from './exit-status';
-import { isDebugging } from './logging';
+import { closeRuntime, isDebugging } from './logging';
 import { Output } from './output';
 import type { OutputOptions } from './output';
 import { Session } from './session';
@@ -86,6 +86,7 @@ export async function run(
     await context?.close().catch((error: unknown) => {
       output.warn(messageOf(error));
     });
+    await closeRuntime();
     interruption.close();
   }
 }
@@ -119,7 +120,11 @@ export function withExamples(command: Command, examples: readonly (readonly [lin
   const width = Math.max(...examples.map(([line]) => line.length));
   return command.addHelpText(
     'after',
-    ['', 'Examples:', ...examples.map(([line, what]) => `  $ ${line.padEnd(width)}  # ${what}`)].join('\n'),
+    [
+      '',
+      'Examples:',
+      ...examples.map(([line, what]) => (what === '' ? `  $ ${line}` : `  $ ${line.padEnd(width)}  # ${what}`)),
+    ].join('\n'),
   );
 }
 

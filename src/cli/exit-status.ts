@@ -1,4 +1,3 @@
-import { ServiceError } from '@temporalio/client';
 import { CommanderError } from 'commander';
 
 import { InvalidSetting, PenstockError, asError } from '../errors';
@@ -72,7 +71,8 @@ export function isConnectionError(error: unknown): boolean {
   if (error instanceof DatabaseUnreachable) return error.transient;
   if (!(error instanceof Error)) return false;
   const { code, errors, parent } = error as Error & { code?: unknown; errors?: unknown[]; parent?: unknown };
-  if (error instanceof ServiceError) return lostGrpcCodes.has((error.cause as { code?: unknown } | undefined)?.code);
+  // By its name: most commands do not load Temporal's client.
+  if (error.name === 'ServiceError') return lostGrpcCodes.has((error.cause as { code?: unknown } | undefined)?.code);
   if (lostCodes.has(code)) return true;
   if (error.name.startsWith('SequelizeConnection') || error.name === 'TemporalUnreachable') return true;
   // What pg says when the socket closes under a query, without any code.

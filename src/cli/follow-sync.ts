@@ -22,6 +22,8 @@ export interface FollowedSync {
 
 /** Milliseconds that a connection may be lost, without `--wait`. */
 const patience = 60_000;
+/** Milliseconds between two looks whether the process that runs the services is still there. */
+const ownerCheck = 3000;
 
 /**
  * Follows a sync to its end, also when connections are lost in between: services that are given are waited for, and where
@@ -83,7 +85,11 @@ export class SyncFollower {
   private async showProgress(over: AbortSignal): Promise<never> {
     const rates = new ProgressRates();
     let syncId: string | undefined;
-    for (;;) {
+    for (let nextCheck = Date.now() + ownerCheck; ;) {
+      if (Date.now() >= nextCheck) {
+        await this.session.checkOwner();
+        nextCheck = Date.now() + ownerCheck;
+      }
       syncId ??= (await findSyncOfRun(this.sync.execution.runId))?.id;
       if (syncId !== undefined) this.display.update(rates.rows(await readProgress(syncId), performance.now()));
       if (this.lostSince !== undefined) {
@@ -93,6 +99,7 @@ export class SyncFollower {
       // Cut short at the end, which is then looked at once more.
       const ended = await sleep(this.display.interval, false, { signal: over }).catch(() => true);
       if (!ended) continue;
+      syncId ??= (await findSyncOfRun(this.sync.execution.runId))?.id;
       if (syncId !== undefined) this.display.update(rates.rows(await readProgress(syncId), performance.now()));
       throw new Error('the sync is over');
     }
@@ -102,7 +109,7 @@ export class SyncFollower {
     const { context, session, sync } = this;
     if (this.lostSince === undefined) {
       this.lostSince = Date.now();
-      context.output.note(`${messageOf(error)} Waiting for it to come back; the sync is safe.`);
+      context.output.note(`${messageOf(error).replace(/\.?$/, '.')} Waiting for it to come back; the sync is safe.`);
     }
     const again = `penstock sync ${quoted(sync.repository)} --attach`;
     for (;;) {

@@ -1,8 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { DefaultLogger, Runtime, makeTelemetryFilterString } from '@temporalio/worker';
-import type { LogLevel } from '@temporalio/worker';
+import type { LogLevel, Runtime } from '@temporalio/worker';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
 
@@ -45,24 +44,27 @@ export function openLog(settings: Settings, to: 'stderr' | 'file'): Logger {
   return pino({ level: logLevel }, pino.destination({ fd, sync: true }));
 }
 
-let installed = false;
+let runtime: Runtime | undefined;
 
-/** Lets Temporal's SDK write to the log, and leaves signals to the commands; once in a process. */
-export function installRuntime(logger: Logger): void {
-  if (installed) return;
-  installed = true;
+/** Lets Temporal's SDK write to the log, and leaves signals to the commands. What was installed first stays. */
+export async function installRuntime(logger: Logger): Promise<void> {
+  if (runtime) return;
+  const { DefaultLogger, Runtime, makeTelemetryFilterString } = await import('@temporalio/worker');
   const level = levels[logger.level] ?? 'WARN';
-  Runtime.install({
+  const coreLevel = level === 'INFO' ? 'WARN' : level;
+  runtime = Runtime.install({
     logger: new DefaultLogger(level, ({ level: entryLevel, message, meta }) => {
       const method = entryLevel.toLowerCase() as 'trace' | 'debug' | 'info' | 'warn' | 'error';
       logger[method](meta ?? {}, message);
     }),
     shutdownSignals: [],
     telemetryOptions: {
-      logging: {
-        filter: makeTelemetryFilterString({ core: level === 'INFO' ? 'WARN' : level, other: 'ERROR' }),
-        forward: {},
-      },
+      logging: { filter: makeTelemetryFilterString({ core: coreLevel, other: 'ERROR' }), forward: {} },
     },
   });
+}
+
+/** Ends the native part of Temporal's SDK, which keeps a process alive where it was installed and no worker came to run. */
+export async function closeRuntime(): Promise<void> {
+  await runtime?.shutdown();
 }

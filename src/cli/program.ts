@@ -3,18 +3,22 @@ import { join } from 'node:path';
 
 import { Command } from 'commander';
 
-import { addCompletion } from './completion';
-import { contentCommand } from './content';
-import { migrateCommand } from './migrate';
-import { remoteCommand } from './remote';
-import { replayCommand } from './replay';
-import { repositoryCommand } from './repository';
-import { syncCommand } from './sync';
-import { upCommand } from './up';
-import { versionCommand } from './version';
-import { workerCommand } from './worker';
+type AddCommand = (program: Command) => void;
 
-/** Every command, as they stand in the help. */
+/** Every command, as they stand in the help; what a command needs is loaded when it is asked for. */
+const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
+  sync: async () => (await import('./sync.js')).syncCommand,
+  up: async () => (await import('./up.js')).upCommand,
+  remote: async () => (await import('./remote.js')).remoteCommand,
+  repository: async () => (await import('./repository.js')).repositoryCommand,
+  version: async () => (await import('./version.js')).versionCommand,
+  content: async () => (await import('./content.js')).contentCommand,
+  worker: async () => (await import('./worker.js')).workerCommand,
+  migrate: async () => (await import('./migrate.js')).migrateCommand,
+  replay: async () => (await import('./replay.js')).replayCommand,
+};
+
+/** The program with the command that is called; with all of them for the help, and for completion. */
 export async function buildProgram(argv: readonly string[]): Promise<Command> {
   const program = new Command('penstock')
     .description('Syncs content repositories durably, as Temporal workflows.')
@@ -25,19 +29,10 @@ export async function buildProgram(argv: readonly string[]): Promise<Command> {
     .showHelpAfterError('(--help shows how)')
     .configureHelp({ showGlobalOptions: false })
     .addHelpText('after', epilogue);
-  const commands = [
-    syncCommand,
-    upCommand,
-    remoteCommand,
-    repositoryCommand,
-    versionCommand,
-    contentCommand,
-    workerCommand,
-    migrateCommand,
-    replayCommand,
-  ];
-  for (const add of commands) add(program);
-  await addCompletion(program, argv);
+  const called = commands[argv[2] ?? ''];
+  const wanted = called ? [called] : Object.values(commands);
+  for (const load of wanted) (await load())(program);
+  if (!called) await (await import('./completion.js')).addCompletion(program, argv);
   return program;
 }
 

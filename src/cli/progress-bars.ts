@@ -31,7 +31,8 @@ export class ProgressBars implements ProgressDisplay {
 
   constructor(private readonly output: Output) {
     output.above = (line) => {
-      this.multiBar.log(`${line}\n`);
+      // What the bars have drawn there is longer than the line.
+      this.multiBar.log(`${line.replaceAll('\n', '\u001b[K\n')}\u001b[K\n`);
     };
   }
 

@@ -31,20 +31,22 @@ export function describeAmounts({
   const counts = total === null || total === 0 ? formatCount(done) : `${formatCount(done)} of ${formatCount(total)}`;
   const over = total !== null && done >= total;
   return [
-    `${counts} ${unitOf[code] ?? ''}`.trim(),
+    `${counts} ${unitOf[code]?.[(total ?? done) === 1 ? 0 : 1] ?? ''}`.trim(),
     ...(bytes === null || bytes === 0 ? [] : [formatBytes(bytes)]),
     ...(over || !bytesPerSecond ? [] : [`${formatBytes(bytesPerSecond)}/s`]),
-    ...(over || !perSecond || bytesPerSecond ? [] : [`${formatCount(perSecond)}/s`]),
+    ...(over || !perSecond || perSecond < 0.5 || bytesPerSecond ? [] : [`${formatCount(perSecond)}/s`]),
     ...(secondsLeft === null ? [] : [`${formatSeconds(Math.ceil(secondsLeft))} left`]),
   ];
 }
 
-const unitOf: Readonly<Record<string, string>> = {
-  'sync.downloading.metadata': 'files',
-  'sync.parsing.metadata': 'units',
-  'sync.downloading.artifacts': 'files',
-  'associating.content': 'units',
-  'unassociating.content': 'units',
+const files = ['file', 'files'] as const;
+const units = ['unit', 'units'] as const;
+const unitOf: Readonly<Record<string, readonly [one: string, many: string]>> = {
+  'sync.downloading.metadata': files,
+  'sync.parsing.metadata': units,
+  'sync.downloading.artifacts': files,
+  'associating.content': units,
+  'unassociating.content': units,
 };
 
 /** A line for each part that has moved, seldom enough for a log. */

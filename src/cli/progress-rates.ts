@@ -13,6 +13,7 @@ interface Sample {
   readonly at: number;
   readonly done: number;
   readonly bytes: number;
+  readonly total: number | null;
 }
 
 /** Milliseconds that rates are taken over: short enough to be of now, long enough not to jump. */
@@ -27,14 +28,15 @@ export class ProgressRates {
     return progress.map((line) => {
       const bytes = line.code === 'sync.downloading.artifacts' ? Number.parseInt(line.suffix ?? '0', 10) : null;
       const samples = (this.samples.get(line.code) ?? []).filter(({ at }) => now - at <= span);
-      samples.push({ at: now, done: line.done, bytes: bytes ?? 0 });
+      samples.push({ at: now, done: line.done, bytes: bytes ?? 0, total: line.total });
       this.samples.set(line.code, samples);
       const first = samples[0];
       const seconds = first ? (now - first.at) / 1000 : 0;
       const rate = (value: number, before: number) =>
         seconds >= 0.5 && value >= before ? (value - before) / seconds : null;
       const perSecond = rate(line.done, first?.done ?? 0);
-      const left = line.total === null ? null : line.total - line.done;
+      // A total that still grows says nothing about the end.
+      const left = line.total === null || first?.total !== line.total ? null : line.total - line.done;
       return {
         ...line,
         bytes,

@@ -90,7 +90,7 @@ export function withRemoteOptions(command: Command): Command {
   add('--proxy-password-env <variable>', 'an environment variable with it');
   command.addOption(
     new Option('--header <header>', "'Name: value' for every request, or @file with a line for each; may be repeated")
-      .argParser((value: string, earlier: readonly string[] = []) => [...earlier, value])
+      .argParser((value: string, earlier: readonly string[] | undefined) => [...(earlier ?? []), value])
       .helpGroup('Remote:'),
   );
   command.addOption(
@@ -144,8 +144,8 @@ export function anyGiven(changes: RemoteChanges): boolean {
   return Object.values(changes).some((value) => value !== undefined);
 }
 
-function readUnset(value: string, earlier: readonly string[] = []): string[] {
-  if (value in unsettable) return [...earlier, value];
+function readUnset(value: string, earlier: readonly string[] | undefined): string[] {
+  if (Object.hasOwn(unsettable, value)) return [...(earlier ?? []), value];
   throw new InvalidArgumentError(`Expected one of ${Object.keys(unsettable).join(', ')}.`);
 }
 

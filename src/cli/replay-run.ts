@@ -3,15 +3,15 @@ import { Worker } from '@temporalio/worker';
 import type { Settings } from '../settings';
 import { builtWorkflowBundle } from '../worker';
 import { installRuntime, openLog } from './logging';
+import { findDifference } from './replay-difference';
+import type { Difference } from './replay-difference';
 import type { RecordedHistory } from './replay-histories';
 
 /** What has become of a history. */
-export interface Replayed {
+export interface Replayed extends Omit<Difference, 'reason'> {
   readonly name: string;
   readonly workflowId: string;
   readonly deterministic: boolean;
-  /** The number of the first event that does not fit, where that is known. */
-  readonly event: number | null;
   readonly reason: string | null;
 }
 
@@ -20,24 +20,23 @@ export async function* replayHistories(
   settings: Settings,
   histories: AsyncIterable<RecordedHistory>,
 ): AsyncGenerator<Replayed> {
-  // What the replay finds is printed below; the log would say it again.
-  installRuntime(
-    openLog({ ...settings, logLevel: settings.logLevel === 'warn' ? 'silent' : settings.logLevel }, 'stderr'),
-  );
-  for await (const { name, workflowId, history } of histories) {
-    const results = Worker.runReplayHistories({ workflowBundle: builtWorkflowBundle }, [{ workflowId, history }]);
-    for await (const { error } of results) {
-      yield {
-        name,
-        workflowId,
-        deterministic: !error,
-        ...(error ? firstDifference(error) : { event: null, reason: null }),
-      };
+  // What the replay finds is printed by the command; the log would say it again.
+  const logLevel = settings.logLevel === 'warn' ? 'silent' : settings.logLevel;
+  await installRuntime(openLog({ ...settings, logLevel }, 'stderr'));
+  for await (const recorded of histories) {
+    const { name, workflowId } = recorded;
+    const error = await replay(recorded);
+    if (!error) {
+      yield { name, workflowId, deterministic: true, event: null, reason: null };
+      continue;
     }
+    const fits = async (history: RecordedHistory['history']) => (await replay({ ...recorded, history })) === undefined;
+    yield { name, workflowId, deterministic: false, ...(await findDifference(recorded, error, fits)) };
   }
 }
 
-function firstDifference({ message }: Error): { event: number | null; reason: string } {
-  const event = /\bevent(?:[ _]?id)?\D{0,40}?(\d+)/i.exec(message)?.[1];
-  return { event: event === undefined ? null : Number(event), reason: message };
+async function replay({ workflowId, history }: RecordedHistory): Promise<Error | undefined> {
+  const results = Worker.runReplayHistories({ workflowBundle: builtWorkflowBundle }, [{ workflowId, history }]);
+  for await (const { error } of results) return error;
+  return undefined;
 }

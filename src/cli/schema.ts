@@ -1,6 +1,6 @@
 import { QueryTypes } from 'sequelize';
 
-import { PenstockError } from '../errors';
+import { InvalidSetting, PenstockError } from '../errors';
 import { openDatabase } from '../models/database';
 import type { Database } from '../models/database';
 import { allMigrations, migrate } from '../models/migrate';
@@ -27,11 +27,7 @@ export function describeDatabase(url: string): string {
  */
 export async function connectDatabase(url: string): Promise<Database> {
   if (!/^postgres(ql)?:/.test(url)) {
-    throw new DatabaseUnreachable(
-      'DATABASE_URL must be a url such as postgres://user:password@host:5432/database.',
-      {},
-      false,
-    );
+    throw new InvalidSetting('DATABASE_URL must be a url such as postgres://user:password@host:5432/database.');
   }
   let database: Database | undefined;
   let timer: NodeJS.Timeout | undefined;

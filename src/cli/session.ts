@@ -3,13 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 
 import { ServicesAlreadyRunning } from '../embedded/errors';
-import { findServices, startServices } from '../embedded/services';
 import type { RunningServices, ServiceAddresses } from '../embedded/services';
 import { PenstockError } from '../errors';
 import type { Database } from '../models/database';
 import type { Settings } from '../settings';
-import { connectClient, registerSearchAttributes } from '../temporal';
-import { BackgroundWorker } from './background-worker';
+import type { BackgroundWorker } from './background-worker';
+import { ConnectionLost } from './exit-status';
 import { applyMigrations, connectDatabase, requireSchema } from './schema';
 
 /** Nothing runs that the command could use, and it does not start it. */
@@ -66,6 +65,8 @@ export class Session {
       if (settings.databaseUrl === undefined) await applyMigrations(database);
       else await requireSchema(database, settings.databaseUrl);
       if (needs.temporal) {
+        // Here and below: a command loads only what it needs, so that it answers at once.
+        const { connectClient, registerSearchAttributes } = await import('../temporal.js');
         client = await connectClient({ embeddedAddress: addresses.temporalAddress });
         if (addresses.temporalAddress !== undefined) await registerSearchAttributes(client);
       }
@@ -87,11 +88,28 @@ export class Session {
   /** Temporal where it answers; `undefined` where it does not run, which says that no sync moves. */
   async clientIfRunning(): Promise<Client | undefined> {
     if (this.connected) return this.connected;
-    const found = this.own ? undefined : await findServices(this.settings);
-    if (!found && !this.settings.temporalGiven) return undefined;
-    this.addresses = found ?? this.addresses;
-    this.connected = await connectClient({ embeddedAddress: found?.temporalAddress }).catch(() => undefined);
+    const { connectClient } = await import('../temporal.js');
+    if (!this.settings.temporalGiven) {
+      const { findServices } = await import('../embedded/services.js');
+      const found = this.own ? undefined : await findServices(this.settings);
+      if (!found) return undefined;
+      this.addresses = found;
+    }
+    const { temporalAddress } = this.addresses;
+    this.connected = await connectClient({ embeddedAddress: temporalAddress }).catch(() => undefined);
     return this.connected;
+  }
+
+  /**
+   * Makes sure that whoever runs the services is still there: the servers of a process that was killed go on, but nobody works.
+   *
+   * @throws {@link ConnectionLost}
+   */
+  async checkOwner(): Promise<void> {
+    if (this.own || this.given) return;
+    const { findServices } = await import('../embedded/services.js');
+    if (await findServices(this.settings)) return;
+    throw new ConnectionLost('The process that ran the services has ended.');
   }
 
   /** Whether everything is given by address. */
@@ -101,8 +119,9 @@ export class Session {
 
   /** Runs a worker until the session is closed: services that this process has started have no other. */
   async startWorker(log: 'stderr' | 'file'): Promise<BackgroundWorker> {
-    this.worker ??= await BackgroundWorker.start(this.settings, this.addresses, this.database, log);
-    return this.worker;
+    if (this.worker) return this.worker;
+    const { BackgroundWorker } = await import('./background-worker.js');
+    return (this.worker = await BackgroundWorker.start(this.settings, this.addresses, this.database, log));
   }
 
   /** Rejects when the services, or the worker, that this session runs have failed; never resolves. */
@@ -135,6 +154,11 @@ interface Acquired {
 
 /** Services that are given or found; else started here, by whoever is first. */
 async function acquire({ settings, start, note, signal }: SessionNeeds): Promise<Acquired> {
+  const { databaseUrl, temporalGiven } = settings;
+  if (databaseUrl !== undefined && temporalGiven) {
+    return { addresses: { databaseUrl, temporalAddress: undefined, uiAddress: undefined } };
+  }
+  const { findServices, startServices } = await import('../embedded/services.js');
   const deadline = Date.now() + handover;
   for (;;) {
     const found = await findServices(settings);

@@ -10,7 +10,7 @@ import { startOrAttach, startSync } from '../syncs/start-sync';
 import { findSyncOfRun, listFailures, viewSync } from '../syncs/sync-views';
 import { handleOf } from '../syncs/sync-workflow';
 import type { SyncExecution, SyncResult } from '../syncs/sync-workflow';
-import { formatBytes, formatCount, formatSeconds, plural } from './amounts';
+import { formatBytes, formatCount, formatDate, formatSeconds, plural } from './amounts';
 import type { CommandContext } from './command';
 import { Interrupted, WrongUsage } from './exit-status';
 import { SyncFollower } from './follow-sync';
@@ -56,9 +56,12 @@ export async function runSync(context: CommandContext, repository: string, optio
   const begun = performance.now();
   const starter = { client: session.client, taskQueue: context.settings.taskQueue };
   const request = { repository, mode: options.mirror ? 'mirror' : 'additive', optimize: options.optimize } as const;
-  const execution = options.attach
-    ? await startOrAttach(starter, request)
-    : { ...(await startSync(starter, request)), attached: false };
+  // Services that had stopped know a workflow that still runs: nobody is there who follows it, and it only waits for a worker.
+  const interrupted = session.own !== undefined;
+  const execution =
+    options.attach || interrupted
+      ? await startOrAttach(starter, request)
+      : { ...(await startSync(starter, request)), attached: false };
   const started = { event: 'started', repository, ...execution, webUi: webUiOf(session, execution) };
   if (options.detach) {
     output.result(started, () => (output.quiet ? [] : describeStart(repository, started)));
@@ -66,7 +69,10 @@ export async function runSync(context: CommandContext, repository: string, optio
     return;
   }
   if (output.json) await output.item(started, () => '');
-  else if (execution.attached) output.note(`Attached to the sync of "${repository}" that runs already.`);
+  else if (execution.attached) {
+    const what = interrupted ? 'Going on with the sync of' : 'Attached to the sync of';
+    output.note(`${what} "${repository}" that was begun at ${formatDate(execution.startedAt) ?? ''}.`);
+  }
 
   await follow(context, session, { repository, execution, patient: options.wait ?? false, begun });
 }

@@ -164,7 +164,7 @@ export async function listFailures(
     total: number;
   }>(
     `select content, path, error, count(*) over ()::int as total
-       from sync_failures where sync_id = ? order by batch, ordinal, path limit ?`,
+       from sync_failures where sync_id = ? order by batch, unit_id, path limit ?`,
     { replacements: [syncId, limit], type: QueryTypes.SELECT },
   );
   const failures = rows.map(({ content, path, error }) => ({
