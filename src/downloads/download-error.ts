@@ -24,15 +24,21 @@ export class UnexpectedStatus extends DownloadError {
   readonly retried: boolean;
   override readonly transient: boolean;
   override readonly retryAfter: number | undefined;
+  readonly by: 'the server' | 'the proxy';
 
   constructor(
     url: string,
     readonly status: number,
-    { retryAfter, by = 'the server', hint = '' }: { retryAfter?: number | undefined; by?: string; hint?: string } = {},
+    {
+      retryAfter,
+      by = 'the server',
+      hint = '',
+    }: { retryAfter?: number | undefined; by?: 'the server' | 'the proxy'; hint?: string } = {},
   ) {
     super(url, `${by} answered ${status}${hint && `; ${hint}`}`, { status, expected: '200', found: String(status) });
     this.retried = this.transient = status === 429 || status >= 500;
     this.retryAfter = retryAfter;
+    this.by = by;
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Storage } from '../storage/storage';
 import { BodyDownload, notModified, type BodyContext, type FetchedBody } from './body-download';
 import { parseDigests, type Digests } from './digests';
+import { DownloadFailed, UnexpectedStatus, type DownloadError } from './download-error';
 import { textOf } from './resuming';
 import { tryUrls, type DownloadLimits, type RetryContext } from './retries';
 
@@ -56,7 +57,7 @@ export async function fetchMetadata(
 
 /**
  * Asks whether upstream has other bytes now than those that were fetched. A server that knows conditional requests answers
- * without a body; from any other the file is read again, and compared.
+ * without a body; from any other the file is read again, and compared. A file that is gone, or no longer given out, has changed.
  *
  * @throws {@link DownloadFailed} where upstream does not say, or the signal's reason
  */
@@ -66,10 +67,20 @@ export async function hasChanged(pin: FetchedMetadata, context: Context): Promis
   if (pin.etag !== null) conditions['if-none-match'] = pin.etag;
   else if (pin.lastModified !== null) conditions['if-modified-since'] = pin.lastModified;
   const limited = { ...context, storage: undefined, limits: metadataLimits(context) };
-  const { fetched } = await tryUrls([pin.url], context, (url) =>
-    withUrl(url, new BodyDownload(url, { digests: {} }, () => '', limited, conditions)),
-  );
-  return fetched !== notModified && fetched.sha256 !== pin.sha256;
+  try {
+    const { fetched } = await tryUrls([pin.url], context, (url) =>
+      withUrl(url, new BodyDownload(url, { digests: {} }, () => '', limited, conditions)),
+    );
+    return fetched !== notModified && fetched.sha256 !== pin.sha256;
+  } catch (error) {
+    if (error instanceof DownloadFailed && error.failures.every((failure) => isGone(failure.error))) return true;
+    throw error;
+  }
+}
+
+/** Whether upstream itself has given its last word (404, 410, 403): asking again, at every later sync, would not help. */
+function isGone(error: DownloadError): boolean {
+  return error instanceof UnexpectedStatus && !error.retried && error.by === 'the server';
 }
 
 function withUrl(url: string, body: BodyDownload) {

@@ -86,6 +86,12 @@ describe('whether a metadata file has changed', () => {
     expect(await context.storage.sizeOf(keyOf(sha256))).toBeUndefined();
   });
 
+  it.each([403, 404, 410])('is yes where upstream answers %d: it is gone', async (status) => {
+    const url = upstream.on('/a', (response) => void response.writeHead(status).end());
+    expect(await hasChanged(pinOf(url, { etag: '"1"' }), context)).toBe(true);
+    expect(upstream.seen).toHaveLength(1);
+  });
+
   it('is an error where upstream does not say', async () => {
     const url = upstream.on('/a', (response) => void response.writeHead(500).end());
     const failure = await failureOf(hasChanged(pinOf(url, {}), context));
