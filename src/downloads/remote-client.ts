@@ -2,7 +2,7 @@ import { onAbort } from './abort';
 import { asConnectionError, type Timeouts } from './connection-errors';
 import { makeSender, timeoutsOf, type Sender } from './dispatchers';
 import { displayTarget, displayUrl } from './display-url';
-import { DownloadTimeout, TooManyRedirects } from './download-error';
+import { DownloadTimeout, RefusedUrl, TooManyRedirects } from './download-error';
 import { LocalFiles } from './local-files';
 import type { RemoteConnection } from './remote';
 import { makeRequestHeaders, type RequestHeaders } from './request-headers';
@@ -43,6 +43,8 @@ export interface RemoteResponse {
 /** One request of a chain of redirects. */
 interface Hop {
   readonly url: URL;
+  /** The url as errors show it. */
+  readonly shown: string;
   /** Whether credentials go along. Once another origin was visited they never do again, also not on the way back. */
   readonly trusted: boolean;
 }
@@ -57,6 +59,7 @@ export class RemoteClient {
   readonly #own: Sender;
   #foreign: Sender | undefined;
   readonly #origin: string;
+  readonly #isLocal: boolean;
   readonly #files: LocalFiles;
   readonly #timeouts: Timeouts;
 
@@ -68,7 +71,9 @@ export class RemoteClient {
     readonly connection: RemoteConnection,
     options: { readonly allowedFilePaths: readonly string[] },
   ) {
-    this.#origin = parseUrl(connection.url).origin;
+    const { origin, protocol } = parseUrl(connection.url);
+    this.#origin = origin;
+    this.#isLocal = protocol === 'file:';
     this.#headers = makeRequestHeaders(connection);
     this.#own = makeSender(connection, true);
     this.#files = new LocalFiles(options.allowedFilePaths);
@@ -83,12 +88,12 @@ export class RemoteClient {
   async open(url: string, options: OpenOptions = {}): Promise<RemoteResponse> {
     options.signal?.throwIfAborted();
     const first = parseUrl(url);
-    if (first.protocol === 'file:') return this.#files.open(first);
+    if (first.protocol === 'file:') return this.#openFile(first);
 
     const { totalTimeout } = this.connection;
     const deadline = totalTimeout === null ? undefined : Date.now() + totalTimeout * 1000;
     const chain = new RedirectChain(first);
-    let hop: Hop = { url: first, trusted: first.origin === this.#origin };
+    let hop: Hop = { url: first, shown: displayUrl(first), trusted: first.origin === this.#origin };
     for (;;) {
       const response = await this.#request(hop, options, deadline);
       const next = this.#redirect(hop, response);
@@ -99,21 +104,31 @@ export class RemoteClient {
     }
   }
 
+  /** Metadata of somebody else's server names no files of this machine. */
+  async #openFile(url: URL): Promise<RemoteResponse> {
+    if (this.#isLocal) return this.#files.open(url);
+    throw new RefusedUrl(
+      url.href,
+      "it names a local file, and the remote's own url does not",
+      'http or https, as the remote is reached by HTTP',
+    );
+  }
+
   /** Ends all connections, and with them every download under way. */
   async close(): Promise<void> {
     await Promise.all([this.#own.destroy(), this.#foreign?.destroy()]);
   }
 
-  #redirect({ url, trusted }: Hop, { status, headers }: RemoteResponse): Hop | undefined {
+  #redirect({ url, shown, trusted }: Hop, { status, headers }: RemoteResponse): Hop | undefined {
     const location = headers.location;
     if (!redirects.has(status) || typeof location !== 'string') return undefined;
-    const target = parseRedirect(url, location);
-    return { url: target, trusted: trusted && target.origin === this.#origin };
+    const target = parseRedirect(url, location, shown);
+    return { url: target, shown: displayTarget(target), trusted: trusted && target.origin === this.#origin };
   }
 
   async #request(hop: Hop, options: OpenOptions, deadline: number | undefined): Promise<RemoteResponse> {
     const { signal, range } = options;
-    const url = displayUrl(hop.url);
+    const url = hop.shown;
     const body = new ResponseBody(
       (error) => asConnectionError(error, url, this.#timeouts),
       () => {
@@ -171,10 +186,10 @@ class RedirectChain {
   }
 
   /** @throws {@link TooManyRedirects} */
-  add({ url }: Hop): void {
+  add({ url, shown }: Hop): void {
     const loop = this.#seen.has(url.href);
     this.#seen.add(url.href);
-    this.#shown.push(displayTarget(url));
+    this.#shown.push(shown);
     if (loop || this.#shown.length > MAX_REDIRECTS + 1) throw new TooManyRedirects(this.first.href, this.#shown, loop);
   }
 }

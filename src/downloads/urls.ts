@@ -30,12 +30,17 @@ function tryParse(url: string): URL | undefined {
   }
 }
 
-/** Where a redirect leads to: a url like any other, but never a file. */
-export function parseRedirect(from: URL, location: string): URL {
+/**
+ * Where a redirect leads to: a url like any other, but never a file.
+ *
+ * @param shown - the url that redirects, as errors show it
+ * @throws {@link RefusedUrl}
+ */
+export function parseRedirect(from: URL, location: string, shown: string): URL {
   const refuse = (reason: string) =>
     new RefusedUrl(
-      from.href,
-      `it redirects to ${displayUrl(location)}: ${reason}`,
+      shown,
+      `it redirects to ${displayUrl(location.replace(/[?#].*$/s, ''))}: ${reason}`,
       'http or https, without credentials',
     );
   if (!URL.canParse(location, from.href)) throw refuse('no url');

@@ -88,6 +88,14 @@ describe('a file url', () => {
     }
   });
 
+  it('is refused, also below an allowed folder, where the remote itself is reached by HTTP', async () => {
+    const http = await setUp(remoteOf('http://upstream.example/PULP_MANIFEST'), [allowed]);
+    const failure = await failureOf(downloadArtifact({ urls: [urlOf('mirror/a b%')], digests: {} }, http));
+    expect(failure.failures[0]).toMatchObject({ attempts: 1, error: { name: 'RefusedUrl', transient: false } });
+    expect(failure.message).toContain("it names a local file, and the remote's own url does not");
+    await http.tearDown();
+  });
+
   it('is checked like any other body', async () => {
     const failure = await failureOf(downloadArtifact({ urls: [urlOf('mirror/a b%')], digests: {}, size: 4 }, context));
     expect(failure.message).toContain('expected 4 bytes, found 5');

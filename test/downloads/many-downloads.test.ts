@@ -59,7 +59,7 @@ describe('several urls', () => {
       '  http://host/a: the url is refused, since it has credentials inside; expected username and password as fields of the remote (1 attempt)',
       '  ftp://host/a: the url is refused, since its scheme is ftp; expected http, https or file (1 attempt)',
       expect.stringMatching(
-        /^ {2}file:\/\/\/etc\/passwd: the url is refused, since it is not, .* PENSTOCK_ALLOWED_FILE_PATHS \(none\)/,
+        /^ {2}file:\/\/\/etc\/passwd: the url is refused, since it names a local file, and the remote's own url does not/,
       ),
     ]);
     expect(failure.details.failures).toMatchObject([

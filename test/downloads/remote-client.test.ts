@@ -188,6 +188,14 @@ describe('a redirect', () => {
     expect(upstream.seen).toHaveLength(11);
   });
 
+  it('that leads on to what is refused does not show the signature of any hop', async () => {
+    upstream.redirect('/b?X-Amz-Signature=secret', 'ftp://host/c?signature=secret');
+    const url = upstream.redirect('/a', '/b?X-Amz-Signature=secret');
+    const error = await get(clientOf(), url).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ name: 'RefusedUrl', details: { url: `${upstream.url}/b` } });
+    expect(`${(error as Error).message}${JSON.stringify(error)}`).not.toMatch(/secret/);
+  });
+
   it.each([
     ['file:///etc/passwd', 'another scheme'],
     ['ftp://host/', 'another scheme'],
@@ -230,6 +238,18 @@ describe('what takes too long', () => {
     });
   });
 
+  it.each<[string, Partial<RemoteConnection>]>([
+    ['total', { totalTimeout: 0.1 }],
+    ['sock_read', { sockReadTimeout: 0.1 }],
+  ])('at a signed url that was redirected to does not show the signature (%s)', async (kind, timeouts) => {
+    const signed = '/b?X-Amz-Signature=secret';
+    upstream.on(signed, silence);
+    const url = upstream.redirect('/a', signed);
+    const error = await get(clientOf(timeouts), url).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ kind, details: { url: `${upstream.url}/b` } });
+    expect(`${(error as Error).message}${JSON.stringify(error)}`).not.toContain('secret');
+  });
+
   it('to agree on TLS is a timeout of the connection', async () => {
     const mute = createServer(() => undefined).listen(0, '127.0.0.1');
     await once(mute, 'listening');
@@ -261,6 +281,15 @@ describe('a connection', () => {
       transient: true,
       message: `${gone.url}/a: the connection was refused`,
     });
+  });
+
+  it('that is refused where a redirect led to does not show the signature there', async () => {
+    const gone = await Upstream.start();
+    await gone.stop();
+    const url = upstream.redirect('/a?b=c', `${gone.url}/b?X-Amz-Signature=secret`);
+    const error = await get(clientOf(), url).catch((thrown: unknown) => thrown);
+    expect((error as Error).message).toBe(`${gone.url}/b: the connection was refused`);
+    expect(JSON.stringify(error)).not.toContain('secret');
   });
 
   it('that breaks in the body is told as such', async () => {
