@@ -1,3 +1,7 @@
+import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+
 import type { StoredFile, WantedArtifact } from '../src/downloads/download-artifact';
 import { downloadArtifact } from '../src/downloads/download-artifact';
 import { digestNames } from '../src/downloads/digests';
@@ -87,7 +91,10 @@ async function downloadAll(
   async function findStored({ sha256 }: Digests, size: number | undefined): Promise<StoredFile | undefined> {
     if (sha256 === undefined) return undefined;
     const stored = await storage.sizeOf(artifactKey(sha256));
-    return stored !== undefined && (size === undefined || size === stored) ? { sha256, size: stored } : undefined;
+    if (stored === undefined || (size !== undefined && size !== stored)) return undefined;
+    // Where no size was declared, only its bytes tell that a file is whole.
+    const whole = size !== undefined || (await hashOf(storage.read(artifactKey(sha256)))) === sha256;
+    return whole ? { sha256, size: stored } : undefined;
   }
 
   try {
@@ -96,9 +103,16 @@ async function downloadAll(
     ended.abort(error);
     // Nothing of this attempt may go on after it has ended, and what it has downloaded is kept.
     await Promise.allSettled(downloads);
-    await record.flush();
+    // What ended the downloads is what counts, also where the database is what is gone.
+    await record.flush().catch(() => undefined);
     throw error;
   }
+}
+
+async function hashOf(stream: Readable): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(stream, hash);
+  return hash.digest('hex');
 }
 
 function asWanted({ urls, size, ...row }: Omit<WantedRow, 'unitId' | 'path'>): WantedArtifact {

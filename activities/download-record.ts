@@ -49,6 +49,16 @@ export class DownloadRecord {
     const results = this.pending;
     if (results.length === 0) return;
     this.pending = [];
+    try {
+      await this.write(results);
+    } catch (error) {
+      // They are stored: the next write has them too.
+      this.pending = [...results, ...this.pending];
+      throw error;
+    }
+  }
+
+  private async write(results: readonly DownloadResult[]): Promise<void> {
     await this.attempt.transaction(async (client) => {
       await client.query(writeResults, [
         results.map(({ unitId }) => unitId),
@@ -73,9 +83,7 @@ const writeResults = `
 
 /** Counted afresh, not added to: an attempt that runs again counts nothing twice. */
 const countDownloads = `
-  update sync_batches batch set downloads = counted.downloads, downloaded = counted.downloaded, downloaded_bytes = counted.bytes
-    from (select count(*) filter (where stored_sha256 is not null or (artifact_id is null and not deferred)) as downloads,
-                 count(*) filter (where stored_sha256 is not null) as downloaded,
-                 coalesce(sum(stored_size), 0) as bytes
+  update sync_batches batch set downloaded = counted.downloaded, downloaded_bytes = counted.bytes
+    from (select count(stored_sha256) as downloaded, coalesce(sum(stored_size), 0) as bytes
             from staged_artifacts where batch_id = $1) counted
    where batch.id = $1`;

@@ -3,7 +3,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { ActivityExecuteInput, ActivityInboundCallsInterceptor, Next } from '@temporalio/worker';
 
 import { DownloadError, DownloadFailed } from '../src/downloads/download-error';
-import { PenstockError } from '../src/errors';
+import { PenstockError, asError } from '../src/errors';
 import type { Database } from '../src/models/database';
 import { InvalidMetadata } from '../src/plugins/invalid-metadata';
 
@@ -36,6 +36,44 @@ export class HeartbeatInterceptor implements ActivityInboundCallsInterceptor {
   }
 }
 
+/** What a storage or a file system answers again and again, until a person has mended it. */
+const lastingCodes: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'EIO']);
+
+/** The code is wrong, Penstock's or a plugin's: the same attempt again ends the same way. */
+export class ProgrammingError extends PenstockError {
+  constructor(error: Error) {
+    super(
+      `${error.name}: ${error.message}. This is a defect of Penstock or of a plugin; once it is mended, sync again.`,
+      {},
+      { cause: error },
+    );
+  }
+}
+
+/** The file system refuses what Penstock has to do. */
+export class StorageUnusable extends PenstockError {
+  constructor(error: Error) {
+    super(`The storage cannot be used (${error.message}). Once it can be, sync again.`, {}, { cause: error });
+  }
+}
+
+/** The error that Penstock knows in what was thrown; `undefined` where Temporal is to try again. */
+function asKnown(thrown: unknown): PenstockError | undefined {
+  if (thrown instanceof PenstockError) return thrown;
+  const error = asError(thrown);
+  const { code = codeOf(error.cause), syscall } = error as NodeJS.ErrnoException;
+  if (syscall !== undefined && syscall !== 'connect' && lastingCodes.has(code ?? '')) return new StorageUnusable(error);
+  return programmingErrors.has(error.name) && code === undefined ? new ProgrammingError(error) : undefined;
+}
+
+/** A lost connection may come as the cause of a `TypeError`, as from the global `fetch`. */
+function codeOf(cause: unknown): string | undefined {
+  return cause === undefined ? undefined : (asError(cause) as NodeJS.ErrnoException).code;
+}
+
+/** By name, as an error of another realm is no instance of this one's class. */
+const programmingErrors: ReadonlySet<string> = new Set(['TypeError', 'RangeError', 'ReferenceError', 'SyntaxError']);
+
 /**
  * Casts the errors that Penstock knows: they are final, with a stable type, and name the repository that was synced. All
  * others are retried by Temporal.
@@ -46,8 +84,9 @@ export class ErrorInterceptor implements ActivityInboundCallsInterceptor {
   async execute(input: ActivityExecuteInput, next: Next<ActivityInboundCallsInterceptor, 'execute'>): Promise<unknown> {
     try {
       return await next(input);
-    } catch (error) {
-      if (!(error instanceof PenstockError)) throw error;
+    } catch (thrown) {
+      const error = asKnown(thrown);
+      if (!error) throw thrown;
       const repository = error.details.repository ?? (await findRepository(this.database, input.args[0]));
       const message = printable(messageOf(error, repository));
       throw ApplicationFailure.create({

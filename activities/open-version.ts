@@ -8,7 +8,8 @@ import type { Plugin } from '../src/plugins/plugin';
 import { discardSync } from '../src/staging/discard-sync';
 import { metadataPrefix } from '../src/storage/storage';
 import { activitySignal } from './activity-signal';
-import { currentFence, currentWorkflow } from './current-workflow';
+import { beginSync, resumeSync, skipSync, takeOver } from './begin-sync';
+import type { Target } from './begin-sync';
 import type { ActivityDependencies } from './dependencies';
 import { changedMetadata } from './pinned-metadata';
 import { openNumbers } from './open-numbers';
@@ -35,8 +36,6 @@ export interface OpenedVersion {
   readonly version: number;
   /** Nothing has changed since the last completed sync; `version` is what that one has made. */
   readonly skipped: boolean;
-  /** Whether it goes on with what an interrupted sync has done. */
-  readonly resumed: boolean;
   readonly stages: readonly PlannedStage[];
   /** What the remote allows for the whole sync. */
   readonly limits: DownloadShare;
@@ -58,7 +57,7 @@ export const openVersion =
 
     if (open && sameSource(open, target) && !(await metadataChanged(dependencies, open.id, target.remoteId))) {
       await inTransaction(database.pool, (client) => resumeSync(client, open.id, input));
-      return describe(dependencies, open.id, plugin, true);
+      return describe(dependencies, open.id, plugin);
     }
     const last = input.optimize && !open ? await findLastCompleted(database.pool, target.repositoryId) : undefined;
     if (
@@ -68,28 +67,22 @@ export const openVersion =
       last.resultVersion === target.latest &&
       !(await metadataChanged(dependencies, last.id, target.remoteId))
     ) {
-      const syncId = await insertSync(database.pool, target, input, 'skipped', null);
-      return { ...(await describe(dependencies, syncId, plugin, false)), version: target.latest, skipped: true };
+      const syncId = await inTransaction(database.pool, (client) => skipSync(client, target, input));
+      return { ...(await describe(dependencies, syncId, plugin)), version: target.latest, skipped: true };
     }
     const syncId = await inTransaction(database.pool, async (client) => {
       await client.query('select 1 from repositories where id = $1 for update', [target.repositoryId]);
-      if (open) await discardSync(client, open.id);
+      if (open) {
+        await takeOver(client, open.id);
+        await discardSync(client, open.id);
+      }
       return beginSync(client, target, input);
     });
     if (open) await storage.removeAll(metadataPrefix(open.id));
-    return describe(dependencies, syncId, plugin, false);
+    return describe(dependencies, syncId, plugin);
   };
 
 type Queryable = Pick<PoolClient, 'query'>;
-
-interface Target {
-  readonly repositoryId: string;
-  readonly type: string;
-  readonly remoteId: string;
-  readonly url: string;
-  readonly policy: Policy;
-  readonly latest: number;
-}
 
 async function findTarget(client: Queryable, repository: string): Promise<Target> {
   const { rows } = await client.query<Target & { remote: string | null; remoteType: string }>(
@@ -163,88 +156,7 @@ async function metadataChanged(dependencies: ActivityDependencies, syncId: strin
   );
 }
 
-async function beginSync(client: PoolClient, target: Target, input: OpenVersionInput): Promise<string> {
-  const { rows } = await client.query<{ id: string }>(
-    `insert into repository_versions (repository_id, number)
-     select $1, coalesce(max(number), 0) + 1 from repository_versions where repository_id = $1 returning id`,
-    [target.repositoryId],
-  );
-  const syncId = await insertSync(client, target, input, 'running', rows[0]?.id ?? null);
-  await client.query(
-    `with begun as (update syncs set discoveries = 1 where id = $1)
-     insert into sync_discoveries (sync_id, number, step) values ($1, 1, 'start')`,
-    [syncId],
-  );
-  return syncId;
-}
-
-async function insertSync(
-  client: Queryable,
-  target: Target,
-  input: OpenVersionInput,
-  state: 'running' | 'skipped',
-  versionId: string | null,
-): Promise<string> {
-  const { workflowId, runId } = currentWorkflow();
-  const fence = currentFence();
-  const { rows } = await client.query<{ id: string }>(
-    `insert into syncs (repository_id, remote_id, version_id, state, mode, policy, url, base_version, result_version,
-                        workflow_id, run_id, fence, finished_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, case when $4 = 'skipped' then $8::integer end, $9, $10, $11,
-             case when $4 = 'skipped' then now() end)
-     returning id`,
-    [
-      target.repositoryId,
-      target.remoteId,
-      versionId,
-      state,
-      input.mode,
-      target.policy,
-      target.url,
-      target.latest,
-      workflowId,
-      runId,
-      fence,
-    ],
-  );
-  const id = rows[0]?.id;
-  if (!id) throw new Error('an insert that succeeded returns its row');
-  return id;
-}
-
-/** Takes an interrupted sync over. Whatever attempt of its activities is still alive somewhere can no longer write. */
-async function resumeSync(client: PoolClient, syncId: string, { mode }: OpenVersionInput): Promise<void> {
-  const { runId } = currentWorkflow();
-  const fence = currentFence();
-  await client.query(`update sync_batches set fence = greatest(fence, $2) where sync_id = $1 and not finished`, [
-    syncId,
-    fence,
-  ]);
-  await client.query(`update sync_discoveries set fence = greatest(fence, $2) where sync_id = $1 and not finished`, [
-    syncId,
-    fence,
-  ]);
-  // What was refused is looked at again: the plugin, or what it asks, may have been mended.
-  await client.query(
-    `update staged_units unit set outcome = null, error = null
-       from sync_batches batch
-      where batch.sync_id = $1 and unit.batch_id = batch.id and unit.outcome = 'refused'`,
-    [syncId],
-  );
-  await client.query(
-    `update syncs set state = 'running', finished_at = null, error = null, mode = $2, run_id = $3, fence = $4,
-            runs = runs + case when run_id = $3 then 0 else 1 end, resumed_at = now()
-      where id = $1 and fence <= $4`,
-    [syncId, mode, runId, fence],
-  );
-}
-
-async function describe(
-  { database }: ActivityDependencies,
-  syncId: string,
-  plugin: Plugin,
-  resumed: boolean,
-): Promise<OpenedVersion> {
+async function describe({ database }: ActivityDependencies, syncId: string, plugin: Plugin): Promise<OpenedVersion> {
   const { rows } = await database.pool.query<{
     remote: string;
     policy: Policy;
@@ -271,7 +183,6 @@ async function describe(
     policy: sync.policy,
     version: sync.version ?? 0,
     skipped: false,
-    resumed,
     stages: plugin.pipeline.map((name) => planStage(plugin, name)),
     limits: { slots: sync.slots, requestsPerSecond: sync.rate },
     batches: sync.batches,

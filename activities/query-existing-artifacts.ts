@@ -1,8 +1,8 @@
 import { digestNames } from '../src/downloads/digests';
 import type { DigestName } from '../src/downloads/digests';
 import type { ActivityDependencies } from './dependencies';
-import { findLost, forgetArtifacts } from './query-existing-contents';
-import type { StoredRow } from './query-existing-contents';
+import { findLost, forgetLost } from './lost-artifacts';
+import type { StoredRow } from './lost-artifacts';
 import { StageAttempt } from './stage';
 import type { BatchTally, StageInput } from './stage';
 
@@ -26,7 +26,7 @@ export const queryExistingArtifacts =
     });
     const lost = await findLost(storage, found);
     return attempt.transaction(async (client) => {
-      if (lost.length > 0) await forgetArtifacts(client, attempt.batchId, lost);
+      await forgetLost(client, attempt.batchId, lost);
       return attempt.tally(client);
     });
   };
@@ -38,11 +38,11 @@ const firstKnownDigests = `
 function takeArtifactsBy(name: DigestName): string {
   const stronger = digestNames.slice(0, digestNames.indexOf(name));
   return `
-    update staged_artifacts staged set artifact_id = artifact.id, attached = false
+    update staged_artifacts staged set artifact_id = artifact.id, attached = false, error = null
       from artifacts artifact
      where staged.batch_id = $1 and staged.artifact_id is null and staged.stored_sha256 is null
        and artifact.${name} = staged.${name}
        and (staged.size is null or staged.size = artifact.size)
        ${stronger.map((each) => `and staged.${each} is null`).join(' ')}
-    returning artifact.id as "artifactId", artifact.sha256, artifact.size::float8 as size`;
+    returning artifact.sha256, artifact.size::float8 as size`;
 }

@@ -1,11 +1,11 @@
 import type { PoolClient } from 'pg';
 
 import { digestNames } from '../src/downloads/digests';
-import { artifactKey } from '../src/storage/storage';
-import type { Storage } from '../src/storage/storage';
 import type { ContentType } from '../src/plugins/content-type';
 import { sameNaturalKey, stagedKey } from '../src/staging/content-sql';
 import type { ActivityDependencies } from './dependencies';
+import { findLost, forgetLost } from './lost-artifacts';
+import type { StoredRow } from './lost-artifacts';
 import { StageAttempt } from './stage';
 import type { BatchTally, StageInput } from './stage';
 
@@ -26,12 +26,13 @@ export const queryExistingContents =
       );
       for (const { type, plugin } of types)
         await takeKnownContents(client, attempt.batchId, plugins.get(plugin).content(type));
-      const { rows } = await client.query<StoredRow>(takeAttachedArtifacts, [attempt.batchId, input.syncId]);
-      return rows;
+      const { rows: known } = await client.query<StoredRow>(takeAttachedArtifacts, [attempt.batchId, input.syncId]);
+      const { rows: downloaded } = await client.query<StoredRow>(downloadedBefore, [attempt.batchId]);
+      return [...known, ...downloaded];
     });
     const lost = await findLost(storage, attached);
     return attempt.transaction(async (client) => {
-      if (lost.length > 0) await forgetArtifacts(client, attempt.batchId, lost);
+      await forgetLost(client, attempt.batchId, lost);
       return attempt.tally(client);
     });
   };
@@ -63,7 +64,7 @@ async function takeKnownContents(client: PoolClient, batchId: string, type: Cont
  */
 const takeAttachedArtifacts = `
   update staged_artifacts staged
-     set artifact_id = coalesce(staged.artifact_id, attached.artifact_id), attached = true,
+     set artifact_id = coalesce(staged.artifact_id, attached.artifact_id), attached = true, error = null,
          sourced = exists (select from remote_artifacts source
                             where source.content_artifact_id = attached.id and source.remote_id = attached.remote_id
                               and source.urls = staged.urls)
@@ -82,36 +83,9 @@ const takeAttachedArtifacts = `
                           where source.content_artifact_id = attached.id
                             and (${digestNames.map((name) => `source.${name} <> staged.${name}`).join(' or ')})))
      and (attached.size is null or staged.size is null or staged.size = attached.size)
-  returning attached.artifact_id as "artifactId", attached.sha256, attached.size::float8 as size`;
+  returning attached.sha256, attached.size::float8 as size`;
 
-/** An artifact that a stage has found in the database. */
-export interface StoredRow {
-  readonly artifactId: string | null;
-  readonly sha256: string | null;
-  readonly size: number | null;
-}
-
-/** Of artifacts that the database knows, those whose file is gone or has another size: they are downloaded again. */
-export async function findLost(storage: Storage, rows: readonly StoredRow[]): Promise<string[]> {
-  const lost: string[] = [];
-  await Promise.all(
-    rows.map(async ({ artifactId, sha256, size }) => {
-      if (artifactId === null || sha256 === null) return;
-      if ((await storage.sizeOf(artifactKey(sha256))) !== size) lost.push(artifactId);
-    }),
-  );
-  return lost;
-}
-
-/** Lets the stages that follow treat artifacts as not stored. */
-export async function forgetArtifacts(
-  client: PoolClient,
-  batchId: string,
-  artifactIds: readonly string[],
-): Promise<void> {
-  await client.query(
-    `update staged_artifacts set artifact_id = null, stored_sha256 = null, stored_size = null
-      where batch_id = $1 and artifact_id = any($2::bigint[])`,
-    [batchId, artifactIds],
-  );
-}
+/** What an interrupted sync has downloaded and not saved yet: a power failure may have taken the files. */
+const downloadedBefore = `
+  select stored_sha256 as sha256, stored_size::float8 as size
+    from staged_artifacts where batch_id = $1 and stored_sha256 is not null and artifact_id is null`;

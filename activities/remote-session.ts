@@ -3,7 +3,7 @@ import { RemoteClient } from '../src/downloads/remote-client';
 import type { RemoteConnection } from '../src/downloads/remote';
 import { connectionOf } from '../src/models/remote-secrets';
 import { Remote } from '../src/models/repository-models';
-import { CannotSync } from '../src/models/sync-errors';
+import { CannotSync, RemoteChanged } from '../src/models/sync-errors';
 import type { RemoteSummary } from '../src/plugins/plugin';
 import type { ActivityDependencies } from './dependencies';
 import type { DownloadShare } from './stage';
@@ -19,9 +19,13 @@ export interface RemoteSession {
 /** One request at a time, for activities that read metadata. */
 export const oneRequestAtATime: DownloadShare = { slots: 1, requestsPerSecond: null };
 
-/** Opens the remote of a sync for the time of some work, and closes it after that. */
+/**
+ * Opens the remote of a sync for the time of some work, and closes it after that.
+ *
+ * @throws {@link RemoteChanged} where its url or policy is another one than when the sync began
+ */
 export async function withRemote<T>(
-  { pools, secrets, settings }: ActivityDependencies,
+  { database, pools, secrets, settings }: ActivityDependencies,
   { syncId, remoteId }: { readonly syncId: string; readonly remoteId: string },
   share: DownloadShare,
   work: (session: RemoteSession) => Promise<T>,
@@ -29,6 +33,12 @@ export async function withRemote<T>(
   const remote = await Remote.findByPk(remoteId);
   if (!remote)
     throw new CannotSync('The remote was deleted while it was synced. Give the repository another one and sync again.');
+  const { rows } = await database.pool.query<{ url: string; policy: string }>(
+    'select url, policy from syncs where id = $1',
+    [syncId],
+  );
+  // What is staged came from the remote as it was: two upstreams, or two policies, never mix in one version.
+  if (rows[0]?.url !== remote.url || rows[0].policy !== remote.policy) throw new RemoteChanged(remote.name);
   const connection = connectionOf(remote, secrets);
   const client = new RemoteClient(connection, settings);
   const joined = pools.join(syncId, share);

@@ -116,7 +116,7 @@ function refuseOther(files: string): string {
 
 /** Before files are attached: what is deferred still has the digests that were declared of it. */
 const refuseOtherSources = refuseOther(
-  'join remote_artifacts file on file.content_artifact_id = attached.id and attached.artifact_id is null and unit.known',
+  'join remote_artifacts file on file.content_artifact_id = attached.id and attached.artifact_id is null',
 );
 
 /** After it: whoever came first has attached the file. */

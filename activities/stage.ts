@@ -121,19 +121,18 @@ export class StageAttempt {
     });
   }
 
-  /** Counts what is left and, after the last stage, says whether the batch is over; ends a stage's last transaction. */
+  /** Counts what is left, notes it, and after the last stage whether the batch is over; ends a stage's last transaction. */
   async tally(client: PoolClient): Promise<BatchTally> {
     const { rows } = await client.query<BatchTally & QueryResultRow>(tallySql, [this.batchId, this.input.syncId]);
     const tally = rows[0];
     if (!tally) throw new Error('an aggregate without groups has one row');
-    if (this.input.last) {
-      if (tally.failures === 0) await this.refuseLeftOvers(client, tally);
-      await client.query('update sync_batches set finished = $2, failed = $3 where id = $1', [
-        this.batchId,
-        tally.failures === 0,
-        tally.failures,
-      ]);
-    }
+    const { last } = this.input;
+    if (last && tally.failures === 0) await this.refuseLeftOvers(client, tally);
+    await client.query(
+      `update sync_batches set downloads = $2, finished = $3 and $4 = 0, failed = case when $3 then $4 else failed end
+        where id = $1`,
+      [this.batchId, tally.downloads + tally.downloaded, last, tally.failures],
+    );
     return tally;
   }
 
@@ -178,7 +177,7 @@ const tallySql = `
            count(*) filter (where artifact_id is null and stored_sha256 is not null) as unsaved,
            count(*) filter (where not attached) as unattached,
            count(*) filter (where not sourced) as unsourced,
-           count(*) filter (where artifact.error is not null) as failed,
+           count(*) filter (where artifact.error is not null and artifact_id is null) as failed,
            count(*) filter (where stored_sha256 is not null) as downloaded,
            sum(stored_size) as downloaded_bytes
       from staged_units unit join staged_artifacts artifact on artifact.unit_id = unit.id

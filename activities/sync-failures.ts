@@ -25,7 +25,7 @@ export async function refuseFailures(client: PoolClient, sync: CompletingSync): 
   const { rows } = await client.query<{ failures: number; transient: boolean; open: number; undiscovered: number }>(
     `select (select count(*) from sync_failures where sync_id = $1)::int as failures,
             (select coalesce(bool_and(coalesce((error->>'transient')::boolean, false)), false) from sync_failures where sync_id = $1) as transient,
-            (select count(*) from sync_batches where sync_id = $1 and not finished and failed = 0)::int as open,
+            (select count(*) from sync_batches where sync_id = $1 and not finished)::int as open,
             (select count(*) from sync_discoveries where sync_id = $1 and not finished)::int as undiscovered`,
     [sync.id],
   );

@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 
+import { digestNames } from '../src/downloads/digests';
 import { InvalidVersion } from '../src/models/sync-errors';
 import type { Plugin } from '../src/plugins/plugin';
 import { sameNaturalKey, sameValue } from '../src/staging/content-sql';
@@ -7,6 +8,12 @@ import type { CompletingSync } from './complete-version';
 
 /** How many objects an error names; the rest is counted. */
 const named = 10;
+
+/** What upstream declares in a sync: never removed, and where it contradicts itself, an error. */
+function declaredContents(sync: string): string {
+  return `select unit.content_id from sync_batches batch join staged_units unit on unit.batch_id = batch.id
+           where batch.sync_id = ${sync} and unit.outcome is null`;
+}
 
 /**
  * Mirror mode: what upstream no longer declares leaves the repository with this version. `not in`, as its hashed subplan needs
@@ -19,9 +26,7 @@ export async function removeUndeclared(
   await client.query(
     `update repository_contents held set version_removed = $3
       where held.repository_id = $2 and held.version_removed is null and held.version_added < $3
-        and held.content_id not in (select unit.content_id
-                                      from sync_batches batch join staged_units unit on unit.batch_id = batch.id
-                                     where batch.sync_id = $1 and unit.outcome is null)`,
+        and held.content_id not in (${declaredContents('$1')})`,
     [id, repositoryId, number],
   );
 }
@@ -32,7 +37,7 @@ export async function removeUndeclared(
  */
 export async function evictReplaced(
   client: PoolClient,
-  { repositoryId, number }: CompletingSync,
+  { id, repositoryId, number }: CompletingSync,
   plugin: Plugin,
 ): Promise<void> {
   for (const { table, repositoryKey } of plugin.contents) {
@@ -52,8 +57,9 @@ export async function evictReplaced(
        )
        update repository_contents held set version_removed = $2
         where held.repository_id = $1 and held.version_added < $2 and held.version_removed is null
-          and (held.content_id in (select content_id from evicted)) is true`,
-      [repositoryId, number],
+          and (held.content_id in (select content_id from evicted)) is true
+          and held.content_id not in (${declaredContents('$3')})`,
+      [repositoryId, number, id],
     );
   }
 }
@@ -122,15 +128,17 @@ const contradictions = `
      where batch.sync_id = $1 and unit.outcome is null
      group by unit.content_id having count(*) > 1
   ), declared as (
-    select unit.content_id, file.relative_path as path,
-           concat_ws(', ', file.size || ' bytes', 'sha256 ' || file.sha256) as file
+    select unit.content_id, file.relative_path as path, value.kind, value.declared
       from repeated
       join staged_units unit on unit.content_id = repeated.content_id and unit.outcome is null
       join sync_batches batch on batch.id = unit.batch_id and batch.sync_id = $1
       join staged_artifacts file on file.unit_id = unit.id
+     cross join lateral (
+       values ('size', file.size::text), ${digestNames.map((name) => `('${name}', file.${name})`).join(', ')}
+     ) as value (kind, declared)
   )
-  select path, min(file) as one, max(file) as other
-    from declared group by content_id, path having min(file) <> max(file) order by path limit ${named}`;
+  select path, kind || ' ' || min(declared) as one, kind || ' ' || max(declared) as other
+    from declared group by content_id, path, kind having min(declared) <> max(declared) order by path limit ${named}`;
 
 /**
  * Checks the version as a whole: one content for each repository key, no path twice, no path below another.

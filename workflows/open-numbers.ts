@@ -30,6 +30,11 @@ export class OpenNumbers {
     this.known = number;
   }
 
+  /** How many are open or running; at least one. */
+  get left(): number {
+    return Math.max(1, this.running + this.open.reduce((sum, [first, last]) => sum + last - first + 1, 0));
+  }
+
   get hasOpen(): boolean {
     return this.open.length > 0;
   }

@@ -142,10 +142,15 @@ async function settle(state: SyncState, next: Next, task: Promise<unknown>): Pro
     await task;
     state.ended(next, 'over');
   } catch (error) {
-    if (next.kind === 'discovery' && state.draining && isCancellation(error)) state.ended(next, 'rested');
+    if (next.kind === 'discovery' && state.draining && isRest(error)) state.ended(next, 'rested');
     else if (isAbsent(error)) state.ended(next, 'absent');
     else state.failed(next, error);
   }
+}
+
+/** Whether a discovery has ended because it was asked to; Temporal does not try it again where its worker died meanwhile. */
+function isRest(error: unknown): boolean {
+  return isCancellation(error) || (error instanceof ActivityFailure && error.retryState === 'CANCEL_REQUESTED');
 }
 
 /** The signals are only a wake-up: what they announce and the database does not have is no failure. */

@@ -124,7 +124,8 @@ export class SyncState {
     const limits = this.limits;
     const free = limits.slots - this.slotsInUse;
     if (free <= 0) return undefined;
-    const slots = kind === 'discovery' ? 1 : Math.min(free, Math.ceil(limits.slots / downloadLanes));
+    const slots =
+      kind === 'discovery' ? 1 : Math.min(free, Math.ceil(limits.slots / Math.min(downloadLanes, this.batches.left)));
     this.slotsInUse += slots;
     const { requestsPerSecond } = limits;
     return { slots, requestsPerSecond: requestsPerSecond === null ? null : (requestsPerSecond * slots) / limits.slots };

@@ -25,3 +25,15 @@ export class SyncIncomplete extends PenstockError {
 
 /** The version that the sync has made would break a rule of its repository. */
 export class InvalidVersion extends PenstockError {}
+
+/** The remote's url or policy was changed while it was synced. */
+export class RemoteChanged extends PenstockError {
+  override readonly transient = true;
+
+  constructor(remote: string) {
+    super(
+      `The url or the policy of remote "${remote}" was changed while it was synced. Sync again: that begins anew with the remote as it is now, and finds all that is saved.`,
+      { remote },
+    );
+  }
+}

@@ -16,7 +16,6 @@ function opened(values: Partial<OpenedVersion> = {}): OpenedVersion {
     policy: 'immediate',
     version: 3,
     skipped: false,
-    resumed: false,
     stages: [{ name: 'saveContents', needs: [], requests: false }],
     limits: { slots: 10, requestsPerSecond: 30 },
     batches: 0,

@@ -148,7 +148,7 @@ create view sync_failures as
     from sync_batches batch
     join staged_units unit on unit.batch_id = batch.id
     join staged_artifacts artifact on artifact.unit_id = unit.id
-   where unit.outcome is null and artifact.error is not null;
+   where unit.outcome is null and artifact.error is not null and artifact.artifact_id is null;
 
 create table progress_reports (
   sync_id bigint not null references syncs on delete cascade,
