@@ -26,6 +26,9 @@ interface WantedRow extends Digests {
   readonly size: number | null;
 }
 
+/** Artifacts of a batch that are looked after at once, at least. */
+const fewestLanes = 100;
+
 /**
  * Downloads the batch's artifacts that are neither stored nor deferred, each within the remote's limits and retries. What
  * fails is noted and the rest goes on. What an earlier attempt has put in place before it died is taken, not fetched again.
@@ -77,7 +80,7 @@ async function downloadAll(
       logger.info({ remote: connection.name, url, until }, reason);
     },
   };
-  const downloads = wanted.map(async ({ unitId, path, ...row }) => {
+  const download = async ({ unitId, path, ...row }: WantedRow): Promise<void> => {
     try {
       const artifact = asWanted(row);
       const { sha256, size } = await downloadArtifact(artifact, context);
@@ -86,6 +89,12 @@ async function downloadAll(
       if (signal.aborted || !(error instanceof PenstockError) || error instanceof StorageFull) throw error;
       record.add({ unitId, path, sha256: null, size: null, error });
     }
+  };
+  // Not all at once, as each costs memory; more than there are slots, as some wait for their next attempt without one.
+  const waiting = wanted.values();
+  const lanes = Math.min(wanted.length, Math.max(fewestLanes, connection.downloadConcurrency * 4));
+  const downloads = Array.from({ length: lanes }, async () => {
+    for (const row of waiting) await download(row);
   });
 
   async function findStored({ sha256 }: Digests, size: number | undefined): Promise<StoredFile | undefined> {

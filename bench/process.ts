@@ -18,7 +18,8 @@ export class BenchProcess {
     args: readonly string[],
     env: NodeJS.ProcessEnv = process.env,
   ): Promise<BenchProcess> {
-    const child = spawn(process.execPath, [join(__dirname, program), ...args], {
+    // As the command `penstock` starts its process.
+    const child = spawn(process.execPath, ['--max-semi-space-size=4', join(__dirname, program), ...args], {
       env,
       stdio: ['ignore', 'pipe', 'inherit'],
     });
