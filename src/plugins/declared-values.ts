@@ -79,6 +79,7 @@ function faultOfText(value: unknown, depth = 0): string | undefined {
     if (value.includes('\u0000')) return 'has a NUL';
     return isWellFormed(value) ? undefined : 'is not Unicode text';
   }
+  if (typeof value === 'bigint') return 'has a BigInt, which JSON cannot hold';
   if (typeof value !== 'object' || value === null) return undefined;
   if (depth === maxDepth) return `has more than ${maxDepth} levels`;
   for (const each of Object.entries(value).flat()) {

@@ -68,6 +68,7 @@ describe('a declared unit', () => {
     });
     expect(checked).toEqual({
       content,
+      bytes: Buffer.byteLength(JSON.stringify(content.fields)),
       artifacts: [
         { relativePath: 'a', urls: [artifact.url], size: 1, digests: { sha256: digest }, deferred: false },
         { relativePath: 'b', urls: ['http://one/b', 'file:///b'], size: null, digests: {}, deferred: false },
@@ -100,6 +101,11 @@ describe('a declared unit', () => {
     ['a number that PostgreSQL cannot hold', { epoch: 2 ** 31 }, 'epoch is not a whole number'],
     ['a text for a truth', { source: 'yes' }, 'source is neither true nor false'],
     ['a text for a list', { tags: 'a' }, 'tags is not a list of texts'],
+    ['a BigInt', { epoch: 1n }, 'epoch has a BigInt, which JSON cannot hold'],
+    ['a BigInt deep in JSON', { more: { list: [1n] } }, 'more has a BigInt'],
+    ['a BigInt for its name', { name: 1n }, 'test.package {"name":"1n"}: name has a BigInt'],
+    ['more than 16 MiB', { more: 'é'.repeat(8 * 1024 ** 2) }, 'test.package {"name":"a"}: its fields have 16777'],
+    ['what cannot be written as JSON', { more: { toJSON: () => 1n } }, 'its fields cannot be written as JSON'],
     ['a natural key that no index can hold', { name: 'a'.repeat(3000) }, 'at most 2500 are possible'],
   ])('with %s is refused', (_, fields, fault) => {
     expect(faultOf(withFields(fields))).toContain(fault);
@@ -123,6 +129,37 @@ describe('a declared unit', () => {
     ['a digest that is not hexadecimal', { sha1: 'z'.repeat(40) }, 'expected 40 hexadecimal digits, found'],
   ])('with a file that has %s is refused', (_, values, fault) => {
     expect(faultOf(withArtifact(values))).toContain(fault);
+  });
+
+  it.each<[string, unknown, string]>([
+    ['a file without a url', { ...artifact, url: undefined }, '"a": its url is no text: undefined'],
+    ['a file with an empty url in a list', { ...artifact, url: ['http://a/', null] }, '"a": its url is no text: null'],
+    ['a file without a path', { ...artifact, relativePath: undefined }, 'has no text for a path: undefined'],
+    ['a file with no digest', { ...artifact, sha256: null }, '"a": its sha256 is no text: null'],
+    ['a file with a number for a digest', { ...artifact, md5: 5n }, '"a": its md5 is no text: "5n"'],
+    ['a file with a BigInt for a size', { ...artifact, size: 5n }, '"a": the size is not a whole number'],
+    [
+      'a file with a text for a truth',
+      { ...artifact, deferred: 'no' },
+      '"a": deferred is neither true nor false: "no"',
+    ],
+    ['a file that is none', null, 'one of its artifacts is no object: null'],
+  ])('with %s is refused by name, whatever its types have promised', (_, file, fault) => {
+    expect(faultOf({ ...withFields({}), artifacts: [file as DeclaredArtifact] })).toContain(
+      `http://upstream.example/index: test.package {"name":"a"}: ${fault.startsWith('"') ? fault : ''}`,
+    );
+    expect(faultOf({ ...withFields({}), artifacts: [file as DeclaredArtifact] })).toContain(fault);
+  });
+
+  it.each<[unknown, string]>([
+    [undefined, 'no unit with a content: undefined'],
+    [{}, 'no unit with a content: {}'],
+    [{ content: { type: 'test.package' } }, 'test.package: its fields are no object'],
+    [{ ...withFields({}), artifacts: {} }, 'its artifacts are no list'],
+    [{ ...withFields({}), references: { needs: null } }, 'its reference "needs" is no list of keys'],
+    [{ ...withFields({}), references: { needs: [{ type: 'test.package' }] } }, 'what is no type with a key'],
+  ])('such as %j is refused', (unit, fault) => {
+    expect(faultOf(unit as DeclaredUnit)).toContain(fault);
   });
 
   it('with credentials in a url is refused, and they are not shown', () => {
