@@ -1,8 +1,6 @@
-import { setTimeout } from 'node:timers/promises';
-
 import { checkUnit } from '../src/plugins/declared-unit';
-import type { CheckedUnit } from '../src/plugins/declared-unit';
 import type { DeclaredUnit, Plugin, StepContext } from '../src/plugins/plugin';
+import { inBatches } from '../src/staging/unit-batches';
 import { batchDiscovered } from '../workflows/messages';
 import { activitySignal } from './activity-signal';
 import { currentWorkflow } from './current-workflow';
@@ -27,13 +25,6 @@ export interface DiscoverContentsResult {
   readonly units: number;
 }
 
-/** Units of a batch; the stream starts to be processed when the first batch is there. */
-const batchUnits = 1000;
-/** Artifacts of a batch, where units have many. */
-const batchArtifacts = 5000;
-/** Milliseconds after which a batch goes on its way although it is not full, where the source is slow. */
-const batchAge = 1000;
-const old = Symbol('old');
 /** Milliseconds between two signals: each is an event in the history, and the number in the last one says it all. */
 const signalInterval = 200;
 
@@ -78,52 +69,12 @@ async function runStep(
   };
   const source = { url: session.summary.url, deferred: session.summary.policy !== 'immediate' };
   const signals = new BatchSignals(syncId);
-  for await (const batch of inBatches(step(context), attempt.staged, (unit) => checkUnit(unit, plugin, source))) {
+  const check = (unit: DeclaredUnit) => checkUnit(unit, plugin, source);
+  for await (const batch of inBatches(step(context), { skipped: attempt.staged, check, signal })) {
     signal.throwIfAborted();
     await signals.send(await attempt.stage(batch));
   }
   await attempt.finish();
-}
-
-/** Gathers units into batches, without those at the beginning that are staged already. */
-async function* inBatches(
-  declared: AsyncIterable<DeclaredUnit>,
-  skipped: number,
-  check: (unit: DeclaredUnit) => CheckedUnit,
-): AsyncGenerator<CheckedUnit[]> {
-  let batch: CheckedUnit[] = [];
-  let artifacts = 0;
-  let ordinal = 0;
-  let age: Promise<typeof old> | undefined;
-  const units = declared[Symbol.asyncIterator]();
-  let next = units.next();
-  try {
-    for (;;) {
-      // A batch that is old enough goes on its way, also while the source is silent.
-      const result = await (age ? Promise.race([next, age]) : next);
-      if (result !== old) {
-        if (result.done === true) break;
-        next = units.next();
-        // Thrown where it is awaited; until then somebody has to have seen it.
-        next.catch(() => undefined);
-        ordinal += 1;
-        if (ordinal <= skipped) continue;
-        age ??= setTimeout(batchAge, old, { ref: false });
-        const checked = check(result.value);
-        batch.push(checked);
-        artifacts += checked.artifacts.length;
-        if (batch.length < batchUnits && artifacts < batchArtifacts) continue;
-      }
-      yield batch;
-      batch = [];
-      artifacts = 0;
-      age = undefined;
-    }
-  } finally {
-    // Not waited for: where the step is silent, only the end of its requests brings it to an end.
-    units.return?.().catch(() => undefined);
-  }
-  if (batch.length > 0) yield batch;
 }
 
 /**
