@@ -6,7 +6,7 @@ import { discardOpenSync } from '../syncs/end-sync';
 import { SyncFailed, quoted } from '../syncs/errors';
 import { prepareSync } from '../syncs/prepare-sync';
 import type { SetUpChanges } from '../syncs/prepare-sync';
-import { startOrAttach, startSync } from '../syncs/start-sync';
+import { refuseWhileRunning, startOrAttach, startSync } from '../syncs/start-sync';
 import { findSyncOfRun, listFailures, viewSync } from '../syncs/sync-views';
 import { handleOf } from '../syncs/sync-workflow';
 import type { SyncExecution, SyncResult } from '../syncs/sync-workflow';
@@ -42,6 +42,11 @@ export async function runSync(context: CommandContext, repository: string, optio
   refuseContradictions(options);
   const remote = await readRemoteOptions(options);
   const session = await context.open({ temporal: true, start: options.detach ? { for: '--detach' } : true });
+  // Services that had stopped know a workflow that still runs: nobody is there who follows it, and it only waits for a worker.
+  const interrupted = session.own !== undefined;
+  const attaches = options.attach === true || interrupted;
+  // What runs keeps its remote as it is: a command that is refused changes nothing.
+  if (!attaches) await refuseWhileRunning(session.client, repository);
 
   const changes = await prepareSync(context.storeOf(session), {
     repository,
@@ -56,12 +61,9 @@ export async function runSync(context: CommandContext, repository: string, optio
   const begun = performance.now();
   const starter = { client: session.client, taskQueue: context.settings.taskQueue };
   const request = { repository, mode: options.mirror ? 'mirror' : 'additive', optimize: options.optimize } as const;
-  // Services that had stopped know a workflow that still runs: nobody is there who follows it, and it only waits for a worker.
-  const interrupted = session.own !== undefined;
-  const execution =
-    options.attach || interrupted
-      ? await startOrAttach(starter, request)
-      : { ...(await startSync(starter, request)), attached: false };
+  const execution = attaches
+    ? await startOrAttach(starter, request)
+    : { ...(await startSync(starter, request)), attached: false };
   const started = { event: 'started', repository, ...execution, webUi: webUiOf(session, execution) };
   if (options.detach) {
     output.result(started, () => (output.quiet ? [] : describeStart(repository, started)));

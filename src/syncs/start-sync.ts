@@ -1,5 +1,6 @@
 import type { Client } from '@temporalio/client';
 import { ServiceError, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import { NamespaceNotFoundError } from '@temporalio/common';
 
 import { asError } from '../errors';
 import { CannotSync } from '../models/sync-errors';
@@ -7,6 +8,9 @@ import { findRepository } from '../repositories/repositories';
 import { SyncAlreadyRunning, TemporalNotSetUp } from './errors';
 import { findRunning, syncWorkflowType, workflowIdOf } from './sync-workflow';
 import type { SyncExecution, SyncRequest, SyncWorkflow } from './sync-workflow';
+
+/** Bytes of a summary: Temporal's server refuses one whose payload has more than 400, the quotes of its JSON included. */
+const summaryBytes = 350;
 
 /** What starts syncs. */
 export interface SyncStarter {
@@ -36,7 +40,7 @@ export async function startSync({ client, taskQueue }: SyncStarter, request: Syn
       taskQueue,
       args: [{ repository, mode, optimize }],
       workflowIdConflictPolicy: 'FAIL',
-      staticSummary: `${repository} from ${remote.name} · ${remote.policy} · ${mode}`,
+      staticSummary: cutToBytes(`${repository} from ${remote.name} · ${remote.policy} · ${mode}`, summaryBytes),
       staticDetails: `Syncs the ${remote.type} repository **${repository}** from ${remote.url}`,
       typedSearchAttributes: [
         { key: { name: 'PenstockRepository', type: 'KEYWORD' }, value: repository },
@@ -48,6 +52,21 @@ export async function startSync({ client, taskQueue }: SyncStarter, request: Syn
     if (error instanceof WorkflowExecutionAlreadyStartedError) throw await alreadyRunning(client, repository);
     throw setUpFault(client, error) ?? error;
   }
+}
+
+/**
+ * Looks for a sync that runs already, before anything is changed for one that could not start then.
+ *
+ * @throws {@link SyncAlreadyRunning}, {@link TemporalNotSetUp}
+ */
+export async function refuseWhileRunning(client: Client, repository: string): Promise<void> {
+  let running: SyncExecution | undefined;
+  try {
+    running = await findRunning(client, repository);
+  } catch (error) {
+    throw setUpFault(client, error) ?? error;
+  }
+  if (running) throw new SyncAlreadyRunning(repository, running);
 }
 
 /** Starts the sync of a repository, or attaches to the one that runs. */
@@ -72,21 +91,26 @@ async function alreadyRunning(client: Client, repository: string): Promise<SyncA
   return new SyncAlreadyRunning(repository, running ?? { workflowId: workflowIdOf(repository) });
 }
 
+/** The beginning of a text, of so many bytes of UTF-8 at most, and with whole characters only. */
+export function cutToBytes(text: string, most: number): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= most) return text;
+  // A byte 10xxxxxx goes on with the character before it (RFC 3629, section 3).
+  let end = most;
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return bytes.toString('utf8', 0, end);
+}
+
 /** gRPC status codes. */
 const invalidArgument = 3;
 const notFound = 5;
 
 function setUpFault({ options }: Client, error: unknown): TemporalNotSetUp | undefined {
+  if (error instanceof NamespaceNotFoundError) return noNamespace(options.namespace, error);
   if (!(error instanceof ServiceError)) return undefined;
   const cause = error.cause as { readonly code?: number; readonly details?: string } | undefined;
   const said = cause?.details ?? asError(error).message;
-  if (cause?.code === notFound) {
-    return new TemporalNotSetUp(
-      `Temporal has no namespace "${options.namespace}" (${said}). Create it, or set TEMPORAL_NAMESPACE to another one.`,
-      { found: options.namespace },
-      { cause: error },
-    );
-  }
+  if (cause?.code === notFound) return noNamespace(options.namespace, error, said);
   if (cause?.code === invalidArgument && /search attribute/i.test(said)) {
     return new TemporalNotSetUp(
       `Temporal does not know the search attributes of a sync (${said}). Register them: penstock migrate`,
@@ -95,4 +119,12 @@ function setUpFault({ options }: Client, error: unknown): TemporalNotSetUp | und
     );
   }
   return undefined;
+}
+
+function noNamespace(namespace: string, error: Error, said = error.message): TemporalNotSetUp {
+  return new TemporalNotSetUp(
+    `Temporal has no namespace "${namespace}" (${said}). Create it, or set TEMPORAL_NAMESPACE to another one.`,
+    { found: namespace },
+    { cause: error },
+  );
 }

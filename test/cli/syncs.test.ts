@@ -90,6 +90,11 @@ describe('penstock sync', () => {
     expect(second.stderr).toContain(`penstock sync ${files} --attach`);
     expect(second.status).toBe(3);
 
+    const moved = await penstock.run(['sync', files, '--url', 'http://moved.example/PULP_MANIFEST']);
+    expect(moved.stderr).toContain(`(workflow sync/${files}, run ${runId}).`);
+    expect(moved.stderr).not.toContain('moved.example');
+    expect(await penstock.json('remote', 'show', files)).toMatchObject({ url: upstream.url });
+
     const attached = penstock.start(['sync', files, '--attach', '--json']);
     await attached.printed('"event":"started"');
     expect(await penstock.json('sync', 'show', files)).toMatchObject({ state: 'running', runId, failures: [] });
