@@ -104,6 +104,10 @@ describe('docker-compose.yml', () => {
     expect(text.match(/(?<!\$)\$[A-Z_]+/g)).toBeNull();
   });
 
+  it.each(['PENSTOCK_ALLOWED_FILE_PATHS', 'PENSTOCK_ALLOW_WEAK_DIGESTS'])('lets the worker have %s', (name) => {
+    expect(compose.services.worker?.environment?.[name]).toBe(`\${${name}:-}`);
+  });
+
   it('publishes ports on the loopback address only, and none that would keep a worker from being scaled', () => {
     for (const [, { ports = [] }] of services) for (const port of ports) expect(port).toMatch(/^127\.0\.0\.1:\d+:\d+$/);
     expect(compose.services.worker?.ports).toBeUndefined();
