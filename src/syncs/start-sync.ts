@@ -9,7 +9,7 @@ import { SyncAlreadyRunning, TemporalNotSetUp } from './errors';
 import { findRunning, syncWorkflowType, workflowIdOf } from './sync-workflow';
 import type { SyncExecution, SyncRequest, SyncWorkflow } from './sync-workflow';
 
-/** Bytes of a summary: Temporal's server refuses one whose payload has more than 400, the quotes of its JSON included. */
+/** Bytes of a summary: Temporal's server refuses a payload of more than 400, and the text is not all of a payload. */
 const summaryBytes = 350;
 
 /** What starts syncs. */
