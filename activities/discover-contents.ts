@@ -37,10 +37,10 @@ export const discoverContents =
   async (input: DiscoverContentsInput): Promise<DiscoverContentsResult> => {
     const { database, plugins } = dependencies;
     const attempt = await DiscoveryAttempt.begin(database.pool, input);
-    const { finished, plugin, remoteId } = attempt.row;
+    const { finished, plugin } = attempt.row;
     if (!finished) {
       describeHeartbeats(() => ({ units: attempt.staged }));
-      await withRemote(dependencies, { syncId: input.syncId, remoteId }, input.share, (session) =>
+      await withRemote(dependencies, input.syncId, input.share, (session) =>
         runStep(dependencies, session, attempt, plugins.get(plugin)),
       );
     }

@@ -17,7 +17,6 @@ interface DiscoveryRow {
   readonly step: string;
   readonly staged: number;
   readonly finished: boolean;
-  readonly remoteId: string;
   readonly plugin: string;
 }
 
@@ -44,7 +43,7 @@ export class DiscoveryAttempt {
         where discovery.sync_id = $1 and discovery.number = $2 and discovery.fence <= $3
           and sync.id = discovery.sync_id and sync.state = 'running'
        returning discovery.step, discovery.staged_units::float8 as staged, discovery.finished,
-                 sync.remote_id as "remoteId", repository.type as plugin`,
+                 repository.type as plugin`,
       [syncId, discovery, fence],
     );
     if (!rows[0]) {

@@ -37,20 +37,16 @@ export const downloadArtifacts =
   (dependencies: ActivityDependencies) =>
   async (input: StageInput): Promise<BatchTally> => {
     const attempt = await StageAttempt.begin(dependencies.database.pool, input);
-    const { wanted, remoteId } = await attempt.transaction(async (client) => {
+    const wanted = await attempt.transaction(async (client) => {
       await client.query('update staged_artifacts set error = null where batch_id = $1 and error is not null', [
         attempt.batchId,
       ]);
-      const { rows: syncs } = await client.query<{ remoteId: string }>(
-        'select remote_id as "remoteId" from syncs where id = $1',
-        [input.syncId],
-      );
       const { rows } = await client.query<WantedRow>(wantedArtifacts, [attempt.batchId]);
-      return { wanted: rows, remoteId: syncs[0]?.remoteId ?? '' };
+      return rows;
     });
     const record = new DownloadRecord(attempt);
     describeHeartbeats(() => ({ downloaded: record.stored, of: wanted.length, bytes: record.bytes }));
-    await withRemote(dependencies, { syncId: input.syncId, remoteId }, input.share ?? oneRequestAtATime, (session) =>
+    await withRemote(dependencies, input.syncId, input.share ?? oneRequestAtATime, (session) =>
       downloadAll(dependencies, session, wanted, record),
     );
     return attempt.transaction((client) => attempt.tally(client));

@@ -55,7 +55,7 @@ export const openVersion =
     const plugin = plugins.get(target.type);
     const open = await findOpenSync(database.pool, target.repositoryId);
 
-    if (open && sameSource(open, target) && !(await metadataChanged(dependencies, open.id, target.remoteId))) {
+    if (open && sameSource(open, target) && !(await metadataChanged(dependencies, open.id))) {
       await inTransaction(database.pool, (client) => resumeSync(client, open.id, input));
       return describe(dependencies, open.id, plugin);
     }
@@ -65,7 +65,7 @@ export const openVersion =
       sameSource(last, target) &&
       last.pins > 0 &&
       last.resultVersion === target.latest &&
-      !(await metadataChanged(dependencies, last.id, target.remoteId))
+      !(await metadataChanged(dependencies, last.id))
     ) {
       const syncId = await inTransaction(database.pool, (client) => skipSync(client, target, input));
       return { ...(await describe(dependencies, syncId, plugin)), version: target.latest, skipped: true };
@@ -150,8 +150,8 @@ function sameSource(earlier: EarlierSync, target: Target): boolean {
   return earlier.remoteId === target.remoteId && earlier.url === target.url && earlier.policy === target.policy;
 }
 
-async function metadataChanged(dependencies: ActivityDependencies, syncId: string, remoteId: string): Promise<boolean> {
-  return withRemote(dependencies, { syncId, remoteId }, oneRequestAtATime, (session) =>
+async function metadataChanged(dependencies: ActivityDependencies, syncId: string): Promise<boolean> {
+  return withRemote(dependencies, syncId, oneRequestAtATime, (session) =>
     changedMetadata(dependencies, session, { syncId, signal: activitySignal() }),
   );
 }

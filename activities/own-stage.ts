@@ -48,27 +48,18 @@ function runOwnStage(dependencies: ActivityDependencies, plugin: Plugin, name: s
     if (!stage) throw new Error(`Plugin "${plugin.name}" has no stage "${name}".`);
     const attempt = await StageAttempt.begin(dependencies.database.pool, input);
     const share = input.share ?? oneRequestAtATime;
-    const { rows } = await attempt.pool.query<{ remoteId: string }>(
-      'select remote_id as "remoteId" from syncs where id = $1',
-      [input.syncId],
-    );
     const signal = activitySignal();
-    return withRemote(
-      dependencies,
-      { syncId: input.syncId, remoteId: rows[0]?.remoteId ?? '' },
-      share,
-      ({ summary, client, pool, connection }) => {
-        const context: OwnStageContext = {
-          remote: summary,
-          signal,
-          fetch: (url, maxBytes = smallFile) =>
-            fetchSmallFile(url, maxBytes, { client, pool, signal, maxRetries: connection.maxRetries }),
-        };
-        return stage.kind === 'unit'
-          ? runUnits(attempt, { plugin, name, stage, context, atOnce: share.slots, storage: dependencies.storage })
-          : runningFor(`Stage "${plugin.name}.${name}"`, () => runBatch(attempt, stage, context));
-      },
-    );
+    return withRemote(dependencies, input.syncId, share, ({ summary, client, pool, connection }) => {
+      const context: OwnStageContext = {
+        remote: summary,
+        signal,
+        fetch: (url, maxBytes = smallFile) =>
+          fetchSmallFile(url, maxBytes, { client, pool, signal, maxRetries: connection.maxRetries }),
+      };
+      return stage.kind === 'unit'
+        ? runUnits(attempt, { plugin, name, stage, context, atOnce: share.slots, storage: dependencies.storage })
+        : runningFor(`Stage "${plugin.name}.${name}"`, () => runBatch(attempt, stage, context));
+    });
   };
 }
 

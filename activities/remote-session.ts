@@ -26,17 +26,17 @@ export const oneRequestAtATime: DownloadShare = { slots: 1, requestsPerSecond: n
  */
 export async function withRemote<T>(
   { database, pools, secrets, settings }: ActivityDependencies,
-  { syncId, remoteId }: { readonly syncId: string; readonly remoteId: string },
+  syncId: string,
   share: DownloadShare,
   work: (session: RemoteSession) => Promise<T>,
 ): Promise<T> {
-  const remote = await Remote.findByPk(remoteId);
-  if (!remote)
-    throw new CannotSync('The remote was deleted while it was synced. Give the repository another one and sync again.');
-  const { rows } = await database.pool.query<{ url: string; policy: string }>(
-    'select url, policy from syncs where id = $1',
+  const { rows } = await database.pool.query<{ remoteId: string | null; url: string; policy: string }>(
+    'select remote_id as "remoteId", url, policy from syncs where id = $1',
     [syncId],
   );
+  const remote = await Remote.findByPk(rows[0]?.remoteId ?? undefined);
+  if (!remote)
+    throw new CannotSync('The remote was deleted while it was synced. Give the repository another one and sync again.');
   // What is staged came from the remote as it was: two upstreams, or two policies, never mix in one version.
   if (rows[0]?.url !== remote.url || rows[0].policy !== remote.policy) throw new RemoteChanged(remote.name);
   const connection = connectionOf(remote, secrets);
