@@ -26,8 +26,10 @@ interface WantedRow extends Digests {
   readonly size: number | null;
 }
 
-/** Artifacts of a batch that are looked after at once, at least. */
-const fewestLanes = 100;
+/** Downloads of a batch that are ready to go on when a slot comes back. Each costs memory, also while it only waits. */
+const spareLanes = 8;
+/** As many times the slots may be looked after at once, where downloads wait for their next attempt without a slot. */
+const lanesPerSlot = 4;
 
 /**
  * Downloads the batch's artifacts that are neither stored nor deferred, each within the remote's limits and retries. What
@@ -74,6 +76,7 @@ async function downloadAll(
     },
     onWait: ({ url, reason, until }: Wait) => {
       logger.info({ remote: connection.name, url, until }, reason);
+      addLane();
     },
   };
   const download = async ({ unitId, path, ...row }: WantedRow): Promise<void> => {
@@ -86,12 +89,18 @@ async function downloadAll(
       record.add({ unitId, path, sha256: null, size: null, error });
     }
   };
-  // Not all at once, as each costs memory; more than there are slots, as some wait for their next attempt without one.
-  const waiting = wanted.values();
-  const lanes = Math.min(wanted.length, Math.max(fewestLanes, connection.downloadConcurrency * 4));
-  const downloads = Array.from({ length: lanes }, async () => {
-    for (const row of waiting) await download(row);
-  });
+  const rows = wanted.values();
+  const lanes: Promise<void>[] = [];
+  const lane = async (): Promise<void> => {
+    try {
+      for (const row of rows) await download(row);
+    } catch (error) {
+      ended.abort(error);
+    }
+  };
+  const addLane = (): void => {
+    if (lanes.length < connection.downloadConcurrency * lanesPerSlot + spareLanes) lanes.push(lane());
+  };
 
   async function findStored({ sha256 }: Digests, size: number | undefined): Promise<StoredFile | undefined> {
     if (sha256 === undefined) return undefined;
@@ -102,12 +111,19 @@ async function downloadAll(
     return whole ? { sha256, size: stored } : undefined;
   }
 
+  /** Lanes that are added meanwhile are waited for as well. */
+  async function allLanes(): Promise<void> {
+    for (const each of lanes) await each;
+    signal.throwIfAborted();
+  }
+
+  while (lanes.length < Math.min(wanted.length, connection.downloadConcurrency + spareLanes)) addLane();
   try {
-    await record.whileWriting(Promise.all(downloads));
+    await record.whileWriting(allLanes());
   } catch (error) {
     ended.abort(error);
     // Nothing of this attempt may go on after it has ended, and what it has downloaded is kept.
-    await Promise.allSettled(downloads);
+    await Promise.all(lanes);
     // What ended the downloads is what counts, also where the database is what is gone.
     await record.flush().catch(() => undefined);
     throw error;

@@ -1,4 +1,4 @@
-import type { DownloadPool } from '../src/downloads/download-pool';
+import type { PoolMember } from '../src/downloads/download-pool';
 import { RemoteClient } from '../src/downloads/remote-client';
 import type { RemoteConnection } from '../src/downloads/remote';
 import { connectionOf } from '../src/models/remote-secrets';
@@ -13,7 +13,7 @@ export interface RemoteSession {
   readonly connection: RemoteConnection;
   readonly summary: RemoteSummary;
   readonly client: RemoteClient;
-  readonly pool: DownloadPool;
+  readonly pool: PoolMember;
 }
 
 /** One request at a time, for activities that read metadata. */
@@ -41,12 +41,12 @@ export async function withRemote<T>(
   if (rows[0]?.url !== remote.url || rows[0].policy !== remote.policy) throw new RemoteChanged(remote.name);
   const connection = connectionOf(remote, secrets);
   const client = new RemoteClient(connection, settings);
-  const joined = pools.join(syncId, share);
+  const pool = pools.join(syncId, share);
   try {
     const summary = { name: remote.name, url: remote.url, policy: remote.policy };
-    return await work({ connection, summary, client, pool: joined.pool });
+    return await work({ connection, summary, client, pool });
   } finally {
-    joined.leave();
+    pool.leave();
     await client.close();
   }
 }

@@ -24,12 +24,15 @@ interface Case {
   readonly policy: 'immediate' | 'on_demand';
   /** Which of the syncs of the same content is measured: into a first repository, a second one, or the first one again. */
   readonly sync: 'cold' | 'known' | 'again';
+  /** Whether the worker has only just started. Workers stay for long; theirs have synced 1,000 other files before. */
+  readonly newWorker?: true;
 }
 
 const kib = 1024;
 const cases: readonly Case[] = [
   { name: '1k-cold', files: 1_000, bytes: kib, policy: 'immediate', sync: 'cold' },
   { name: '10k-cold', files: 10_000, bytes: kib, policy: 'immediate', sync: 'cold' },
+  { name: '10k-cold-new-worker', files: 10_000, bytes: kib, policy: 'immediate', sync: 'cold', newWorker: true },
   { name: '10k-known', files: 10_000, bytes: kib, policy: 'immediate', sync: 'known' },
   { name: '10k-again', files: 10_000, bytes: kib, policy: 'immediate', sync: 'again' },
   { name: '10k-on-demand', files: 10_000, bytes: kib, policy: 'on_demand', sync: 'cold' },
@@ -91,6 +94,7 @@ async function measure(each: Case, client: Client, place: Place): Promise<string
     await addRepository(database, 'first', upstream.line, each.policy);
     await addRepository(database, 'second', upstream.line, each.policy);
     const sync = (repository: string) => runSync(client, repository, taskQueue);
+    if (!each.newWorker) await warmUp(database, each, sync);
     if (each.sync !== 'cold') await sync('first');
     const before = await worker.usage();
     const { seconds, events } = await sync(each.sync === 'known' ? 'second' : 'first');
@@ -108,6 +112,21 @@ async function measure(each: Case, client: Client, place: Place): Promise<string
     await worker.stop();
     await upstream.stop();
     await database.close();
+  }
+}
+
+/** Other files than those that are measured: of another size. */
+async function warmUp(
+  database: Database,
+  { bytes, policy }: Case,
+  sync: (repository: string) => Promise<unknown>,
+): Promise<void> {
+  const upstream = await BenchProcess.start('upstream.js', ['1000', String(Math.min(bytes, kib) - 1)]);
+  try {
+    await addRepository(database, 'other', upstream.line, policy);
+    await sync('other');
+  } finally {
+    await upstream.stop();
   }
 }
 

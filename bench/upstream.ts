@@ -24,6 +24,8 @@ const server = createServer((request, response) => {
   }
   const index = Number(/(\d+)\.bin$/.exec(request.url ?? '')?.[1]);
   response.writeHead(200, { 'content-length': bytes });
+  // One packet where it is one, as of any file server.
+  response.cork();
   response.write(head(index));
   response.end(filling.subarray(16));
 });

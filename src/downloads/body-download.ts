@@ -23,8 +23,12 @@ export interface BodyContext {
 
 /** A body from one url, with the headers of the answer that began it. */
 export interface FetchedBody extends WholeBody {
+  /** The url that was asked for, before redirects. */
+  readonly url: string;
   readonly headers: RemoteResponse['headers'];
 }
+
+const done = Promise.resolve();
 
 /** The server says that what it has is what the conditional request named. */
 export const notModified = Symbol('not modified');
@@ -50,7 +54,7 @@ export class BodyDownload implements Source<FetchedBody | typeof notModified> {
 
   async attempt(): Promise<FetchedBody | typeof notModified> {
     this.#unpark();
-    const response = (await this.#openRest()) ?? (await this.#openWhole());
+    const response = (this.#partial && (await this.#openRest())) ?? (await this.#openWhole());
     if (response === notModified) return notModified;
     const partial = (this.#partial ??= new PartialBody(this.declared, this.context.storage));
     try {
@@ -61,7 +65,7 @@ export class BodyDownload implements Source<FetchedBody | typeof notModified> {
       throw error;
     }
     try {
-      return { ...(await partial.finish(this.#shown, this.keyOf)), headers: this.#headers };
+      return { ...(await partial.finish(this.#shown, this.keyOf)), url: this.url, headers: this.#headers };
     } finally {
       await this.#discard();
     }
@@ -77,9 +81,9 @@ export class BodyDownload implements Source<FetchedBody | typeof notModified> {
     kept += 1;
   }
 
-  async end(): Promise<void> {
+  end(): Promise<void> {
     this.#unpark();
-    await this.#discard();
+    return this.#discard();
   }
 
   /** Asks for the rest of a broken body; `undefined` where it has to be fetched from its start. */
@@ -174,11 +178,11 @@ export class BodyDownload implements Source<FetchedBody | typeof notModified> {
     this.#parked = false;
   }
 
-  async #discard(): Promise<void> {
+  #discard(): Promise<void> {
     const partial = this.#partial;
     this.#partial = undefined;
     this.#validator = undefined;
-    await partial?.discard();
+    return partial?.discard() ?? done;
   }
 }
 

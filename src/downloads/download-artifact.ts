@@ -57,14 +57,10 @@ export async function downloadArtifact(wanted: WantedArtifact, context: Download
   const download = async (): Promise<DownloadedArtifact> => {
     const stored = await context.findStored?.(digests, wanted.size);
     if (stored) return { ...stored, digests: { sha256: stored.sha256 }, url: wanted.urls[0] ?? '' };
-    return tryUrls(wanted.urls, context, (url) => {
-      const body = new BodyDownload(url, declared, artifactKey, context);
-      return {
-        attempt: async () => ({ ...asWhole(await body.attempt()), url }),
-        park: () => body.park(),
-        end: () => body.end(),
-      };
-    }).then(({ sha256, size, digests: found, url }) => ({ sha256, size, digests: found, url }));
+    const fetched = await tryUrls(wanted.urls, context, (url) => new BodyDownload(url, declared, artifactKey, context));
+    if (fetched === notModified) throw new TypeError('304 without a condition');
+    const { sha256, size, digests: found, url } = fetched;
+    return { sha256, size, digests: found, url };
   };
 
   const key = bestStrongDigest(digests);
@@ -74,9 +70,4 @@ export async function downloadArtifact(wanted: WantedArtifact, context: Download
     (wanted.size === undefined || wanted.size === made.size) &&
     declaredNames(digests).every((name) => digests[name] === made.digests[name]);
   return inFlight.run(key, download, fits, context.signal);
-}
-
-function asWhole<T>(fetched: T | typeof notModified): T {
-  if (fetched === notModified) throw new TypeError('304 without a condition');
-  return fetched;
 }

@@ -27,22 +27,23 @@ const BURST_SECONDS = 0.1;
  * Bounds the downloads of one sync in one process: how many at once, and how many requests a second.
  *
  * The state:
- * - *shares*: those of the activities that have joined now. Their sums are the capacity and the rate; one share without
- *   a rate limit means no limit. A sync deals its remote's limits out in shares, so whatever the number of workers, the sum over
- *   all of them is within the limits, while activities of one process use each other's free slots.
- * - *in use*: slots given out. It exceeds the capacity only for a while after a share has left: then nothing is given out
+ * - *members*: the activities that have joined now, each with its share and with those who wait for a slot. The sums of the shares
+ *   are the capacity and the rate; one share without a rate limit means no limit. A sync deals its remote's limits out in
+ *   shares, so whatever the number of workers, the sum over all of them is within the limits, while activities of one process use
+ *   each other's free slots.
+ * - *in use*: slots given out. It exceeds the capacity only for a while after a member has left: then nothing is given out
  *   until enough came back.
- * - *queue*: who waits for a slot, first come, first served. A waiter leaves it with a slot, or when its signal aborts.
  * - *tokens*: requests that may go out now under the rate limit. They grow with the time up to a small burst; a slot costs one, so
- *   every request counts, retries too. While there is less than one, a timer serves the queue when the next one is due.
+ *   every request counts, retries too. While there is less than one, a timer serves those who wait when the next one is due.
  *
- * The queue is served whenever one of them changes: a share joins, a slot comes back, the timer fires.
+ * Slots go to the member that joined first, and among its own to who asked first. So batches end one after the other, and while the
+ * next one downloads the one before is saved; taking turns, all of them would first download and then be saved.
+ * They are given out whenever one of these changes: somebody joins or leaves, a slot comes back, the timer fires.
  */
 export class DownloadPool {
   /** Hosts that have asked to be left alone. */
   readonly pauses = new OriginPauses(() => this.capacity);
-  readonly #shares = new Set<PoolShare>();
-  readonly #queue = new Set<Waiter>();
+  readonly #members = new Set<PoolMember>();
   #inUse = 0;
   #rate: number | null = null;
   #tokens = 0;
@@ -57,50 +58,28 @@ export class DownloadPool {
     return this.#inUse;
   }
 
-  /** Those that wait for a slot. */
-  get waiting(): number {
-    return this.#queue.size;
-  }
-
   /** Whether nobody has joined. */
   get empty(): boolean {
-    return this.#shares.size === 0;
+    return this.#members.size === 0;
   }
 
-  /** Adds a share, and gives a function that takes it away again. */
-  join(share: PoolShare): () => void {
-    const own = { ...share, slots: Math.max(1, share.slots) };
-    this.#shares.add(own);
+  /** Adds an activity with its share; it has to leave when its downloads are over. */
+  join(share: PoolShare): PoolMember {
+    const member = new PoolMember(this, { ...share, slots: Math.max(1, share.slots) });
+    this.#members.add(member);
     this.#recount();
-    return () => {
-      if (this.#shares.delete(own)) this.#recount();
-    };
+    return member;
   }
 
-  /**
-   * Waits for a slot. Whoever gets one has to release it, and must belong to an activity that has joined.
-   *
-   * @throws the signal's reason
-   */
-  acquire(signal?: AbortSignal): Promise<Slot> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(signal.reason as Error);
-        return;
-      }
-      if (this.#queue.size === 0 && this.#take()) {
-        resolve(this.#slot());
-        return;
-      }
-      const waiter: Waiter = {
-        resolve,
-        takeBack: onAbort(signal, () => {
-          this.#queue.delete(waiter);
-          reject(signal?.reason as Error);
-        }),
-      };
-      this.#queue.add(waiter);
-    });
+  /** Takes an activity's share away; a second time is no error. */
+  leave(member: PoolMember): void {
+    if (this.#members.delete(member)) this.#recount();
+  }
+
+  /** A slot for a member, where nobody waits and there is one. */
+  take(): Slot | undefined {
+    for (const { waiting } of this.#members) if (waiting.size > 0) return undefined;
+    return this.#take() ? this.#slot() : undefined;
   }
 
   #slot(): Slot {
@@ -117,7 +96,7 @@ export class DownloadPool {
 
   #recount(): void {
     this.#refill();
-    const shares = [...this.#shares];
+    const shares = [...this.#members].map(({ share }) => share);
     const rates = shares.map(({ requestsPerSecond }) => requestsPerSecond);
     const limited = rates.filter((rate) => rate !== null);
     const first = this.#rate === null;
@@ -129,11 +108,13 @@ export class DownloadPool {
   }
 
   #serve(): void {
-    for (const waiter of this.#queue) {
-      if (!this.#take()) return;
-      this.#queue.delete(waiter);
-      waiter.takeBack();
-      waiter.resolve(this.#slot());
+    for (const { waiting } of this.#members) {
+      for (const waiter of waiting) {
+        if (!this.#take()) return;
+        waiting.delete(waiter);
+        waiter.takeBack();
+        waiter.resolve(this.#slot());
+      }
     }
   }
 
@@ -168,21 +149,63 @@ export class DownloadPool {
   }
 }
 
+/** An activity that downloads. */
+export class PoolMember {
+  /** Those that wait for a slot. */
+  readonly waiting = new Set<Waiter>();
+
+  constructor(
+    readonly pool: DownloadPool,
+    readonly share: PoolShare,
+  ) {}
+
+  /** Hosts that have asked to be left alone. */
+  get pauses(): OriginPauses {
+    return this.pool.pauses;
+  }
+
+  /**
+   * Waits for a slot. Whoever gets one has to release it.
+   *
+   * @throws the signal's reason
+   */
+  acquire(signal?: AbortSignal): Promise<Slot> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason as Error);
+        return;
+      }
+      const slot = this.pool.take();
+      if (slot) {
+        resolve(slot);
+        return;
+      }
+      const waiter: Waiter = {
+        resolve,
+        takeBack: onAbort(signal, () => {
+          this.waiting.delete(waiter);
+          reject(signal?.reason as Error);
+        }),
+      };
+      this.waiting.add(waiter);
+    });
+  }
+
+  /** Gives the share back; a second time is no error. */
+  leave(): void {
+    this.pool.leave(this);
+  }
+}
+
 /** The pools of a process, one for each sync that downloads in it now. */
 export class DownloadPools {
   readonly #pools = new Map<string, DownloadPool>();
 
-  /** Joins the pool of a sync. Who joined must call `leave` when its downloads are over. */
-  join(syncId: string, share: PoolShare): { readonly pool: DownloadPool; leave(): void } {
+  /** Joins the pool of a sync. Who joined has to leave when its downloads are over. */
+  join(syncId: string, share: PoolShare): PoolMember {
+    for (const [id, { empty }] of this.#pools) if (empty) this.#pools.delete(id);
     const pool = this.#pools.get(syncId) ?? new DownloadPool();
     this.#pools.set(syncId, pool);
-    const leave = pool.join(share);
-    return {
-      pool,
-      leave: () => {
-        leave();
-        if (pool.empty && this.#pools.get(syncId) === pool) this.#pools.delete(syncId);
-      },
-    };
+    return pool.join(share);
   }
 }

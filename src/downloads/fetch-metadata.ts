@@ -1,5 +1,5 @@
 import type { Storage } from '../storage/storage';
-import { BodyDownload, notModified, type BodyContext, type FetchedBody } from './body-download';
+import { BodyDownload, notModified, type BodyContext } from './body-download';
 import { parseDigests, type Digests } from './digests';
 import { DownloadFailed, UnexpectedStatus, type DownloadError } from './download-error';
 import { textOf } from './resuming';
@@ -46,11 +46,9 @@ export async function fetchMetadata(
 ): Promise<FetchedMetadata> {
   const declared = { digests: parseDigests(wanted.digests ?? {}), size: wanted.size };
   const limited = { ...context, limits: metadataLimits(context) };
-  const { url, fetched } = await tryUrls(wanted.urls, context, (tried) =>
-    withUrl(tried, new BodyDownload(tried, declared, keyOf, limited)),
-  );
+  const fetched = await tryUrls(wanted.urls, context, (url) => new BodyDownload(url, declared, keyOf, limited));
   if (fetched === notModified) throw new TypeError('304 without a condition');
-  const { sha256, size, headers } = fetched;
+  const { url, sha256, size, headers } = fetched;
   const lastModified = textOf(headers['last-modified']) ?? null;
   return { url, sha256, size, etag: textOf(headers.etag) ?? null, lastModified };
 }
@@ -68,8 +66,10 @@ export async function hasChanged(pin: FetchedMetadata, context: Context): Promis
   else if (pin.lastModified !== null) conditions['if-modified-since'] = pin.lastModified;
   const limited = { ...context, storage: undefined, limits: metadataLimits(context) };
   try {
-    const { fetched } = await tryUrls([pin.url], context, (url) =>
-      withUrl(url, new BodyDownload(url, { digests: {} }, () => '', limited, conditions)),
+    const fetched = await tryUrls(
+      [pin.url],
+      context,
+      (url) => new BodyDownload(url, { digests: {} }, () => '', limited, conditions),
     );
     return fetched !== notModified && fetched.sha256 !== pin.sha256;
   } catch (error) {
@@ -81,17 +81,6 @@ export async function hasChanged(pin: FetchedMetadata, context: Context): Promis
 /** Whether upstream itself has given its last word (404, 410, 403): asking again, at every later sync, would not help. */
 function isGone(error: DownloadError): boolean {
   return error instanceof UnexpectedStatus && !error.retried && error.by === 'the server';
-}
-
-function withUrl(url: string, body: BodyDownload) {
-  return {
-    attempt: async (): Promise<{ url: string; fetched: FetchedBody | typeof notModified }> => ({
-      url,
-      fetched: await body.attempt(),
-    }),
-    park: () => body.park(),
-    end: () => body.end(),
-  };
 }
 
 function metadataLimits({ limits }: RetryContext): Partial<DownloadLimits> {

@@ -27,9 +27,9 @@ export async function fetchSmallFile(
 class MemoryFile implements Pick<Storage, 'create'> {
   content = Buffer.alloc(0);
 
-  create(): Promise<StorageWriter> {
+  create(): StorageWriter {
     const chunks: Buffer[] = [];
-    return Promise.resolve({
+    return {
       write: (chunk) => {
         // The chunk belongs to the socket, which may use it again.
         chunks.push(Buffer.from(chunk));
@@ -40,6 +40,6 @@ class MemoryFile implements Pick<Storage, 'create'> {
         return Promise.resolve();
       },
       discard: () => Promise.resolve(),
-    });
+    };
   }
 }

@@ -4,6 +4,8 @@ import type { Storage, StorageWriter } from '../storage/storage';
 import { declaredNames, type DigestName, type Digests } from './digests';
 import { DigestMismatch, SizeMismatch } from './download-error';
 
+const done = Promise.resolve();
+
 /** What is known of a body before it comes. */
 export interface Declared {
   /** In lower case. */
@@ -39,12 +41,12 @@ export class PartialBody {
     this.#hashes = ['sha256' as const, ...others].map((name) => [name, createHash(name)]);
   }
 
-  async add(chunk: Uint8Array): Promise<void> {
+  add(chunk: Uint8Array): Promise<void> {
     for (const [, hash] of this.#hashes) hash.update(chunk);
     this.received += chunk.byteLength;
-    if (!this.storage) return;
-    this.#writer ??= await this.storage.create();
-    await this.#writer.write(chunk);
+    if (!this.storage) return done;
+    this.#writer ??= this.storage.create();
+    return this.#writer.write(chunk);
   }
 
   /**
@@ -64,7 +66,7 @@ export class PartialBody {
     }
     const sha256 = found.sha256 ?? '';
     if (this.storage) {
-      this.#writer ??= await this.storage.create();
+      this.#writer ??= this.storage.create();
       await this.#writer.commit(keyOf(sha256));
       this.#writer = undefined;
     }
@@ -72,8 +74,9 @@ export class PartialBody {
   }
 
   /** Leaves no temporary file. After `finish` it does nothing. */
-  async discard(): Promise<void> {
-    await this.#writer?.discard();
+  discard(): Promise<void> {
+    const writer = this.#writer;
     this.#writer = undefined;
+    return writer?.discard() ?? done;
   }
 }

@@ -1,5 +1,5 @@
 import { sleep } from './abort';
-import type { DownloadPool, Slot } from './download-pool';
+import type { PoolMember, Slot } from './download-pool';
 import { DownloadError, DownloadFailed, type UrlFailure } from './download-error';
 import { displayUrl } from './display-url';
 
@@ -34,7 +34,8 @@ export const standardLimits: DownloadLimits = {
 
 /** How urls are tried. */
 export interface RetryContext {
-  readonly pool: DownloadPool;
+  /** Where a slot for each request comes from. */
+  readonly pool: Pick<PoolMember, 'acquire' | 'pauses'>;
   /** Attempts after the first one, for each url. */
   readonly maxRetries: number;
   readonly limits?: Partial<DownloadLimits> | undefined;

@@ -4,7 +4,7 @@ import { mkdir, readdir, rm, stat, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 
-import { PenstockError } from '../errors';
+import { asError, PenstockError } from '../errors';
 import { DiskFlush } from './disk-flush';
 import { FileWriter, type FileCalls } from './file-writer';
 import type { Storage, StorageWriter } from './storage';
@@ -47,26 +47,24 @@ export class FileStorage implements Storage {
     return new FileStorage(folder, files, await DiskFlush.syncsFileSystem(folder));
   }
 
-  create(): Promise<StorageWriter> {
+  create(): StorageWriter {
     this.#count += 1;
     const temporary = join(this.#temporary, `${this.#prefix}-${this.#count}`);
-    return Promise.resolve(
-      new FileWriter(temporary, this.files, {
-        pathOf: (key) => this.#pathOf(key),
-        placed: (path) => {
-          this.#flush.add(path);
-        },
-      }),
-    );
+    return new FileWriter(temporary, this.files, {
+      pathOf: (key) => this.#pathOf(key),
+      placed: (path) => {
+        this.#flush.add(path);
+      },
+    });
   }
 
-  async sizeOf(key: string): Promise<number | undefined> {
+  /** A synchronous call, as it takes some microseconds where the thread pool took 90 of processor time for each file. */
+  sizeOf(key: string): Promise<number | undefined> {
     try {
-      const found = await stat(this.#pathOf(key));
-      return found.isFile() ? found.size : undefined;
+      const found = fs.statSync(this.#pathOf(key), { throwIfNoEntry: false });
+      return Promise.resolve(found?.isFile() ? found.size : undefined);
     } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw error;
+      return isMissing(error) ? Promise.resolve(undefined) : Promise.reject(asError(error));
     }
   }
 

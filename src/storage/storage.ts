@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
  */
 export interface Storage {
   /** Begins a new file under a temporary name. */
-  create(): Promise<StorageWriter>;
+  create(): StorageWriter;
   /** The size in bytes of what lies under a key; `undefined` where nothing does. */
   sizeOf(key: string): Promise<number | undefined>;
   /** Streams what lies under a key; `start` and `end` are byte offsets, both inclusive. */

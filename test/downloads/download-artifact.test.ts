@@ -188,6 +188,6 @@ describe('a full disk', () => {
     const download = downloadArtifact({ urls, digests: { sha256 } }, { ...context, storage });
     await expect(download).rejects.toBeInstanceOf(StorageFull);
     expect(upstream.seen).toHaveLength(1);
-    expect(context.pool.inUse).toBe(0);
+    expect(context.pool.pool.inUse).toBe(0);
   });
 });

@@ -1,15 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import { setImmediate as tick } from 'node:timers/promises';
 
-import { DownloadPool, DownloadPools, type Slot } from '../../src/downloads/download-pool';
+import { DownloadPool, DownloadPools, type PoolMember, type Slot } from '../../src/downloads/download-pool';
 import { InFlight } from '../../src/downloads/in-flight';
 import { OriginPauses } from '../../src/downloads/origin-pauses';
 
 const unlimited = (slots: number) => ({ slots, requestsPerSecond: null });
 
 /** Asks for slots, and notes who got one. */
-function ask(pool: DownloadPool, names: string, signal?: AbortSignal) {
-  const got: string[] = [];
+function ask(pool: PoolMember, names: string, signal?: AbortSignal, got: string[] = []) {
   const slots: Slot[] = [];
   for (const name of names) {
     pool.acquire(signal).then(
@@ -25,23 +24,36 @@ function ask(pool: DownloadPool, names: string, signal?: AbortSignal) {
 
 describe('a pool of slots', () => {
   it('gives no more than there are, first come, first served', async () => {
-    const pool = new DownloadPool();
-    pool.join(unlimited(2));
-    const { got, slots } = ask(pool, 'abcd');
+    const member = new DownloadPool().join(unlimited(2));
+    const { got, slots } = ask(member, 'abcd');
     await tick();
     expect(got).toEqual(['a', 'b']);
     slots[1]?.release();
     slots[1]?.release();
     await tick();
     expect(got).toEqual(['a', 'b', 'c']);
-    expect(pool.inUse).toBe(2);
-    expect(pool.waiting).toBe(1);
+    expect(member.pool.inUse).toBe(2);
+    expect(member.waiting.size).toBe(1);
+  });
+
+  it('serves the member that joined first, so that its downloads end first', async () => {
+    const pool = new DownloadPool();
+    const [first, second] = [pool.join(unlimited(1)), pool.join(unlimited(1))];
+    const { got, slots } = ask(second, 'xyz');
+    const early = ask(first, 'ab', undefined, got);
+    await tick();
+    slots[0]?.release();
+    early.slots[0]?.release();
+    slots[1]?.release();
+    await tick();
+    expect(got).toEqual(['x', 'y', 'a', 'b']);
+    expect(second.waiting.size).toBe(1);
   });
 
   it('grows and shrinks with those who have joined, and lets them use each other’s slots', async () => {
     const pools = new DownloadPools();
     const first = pools.join('sync', unlimited(1));
-    const { got, slots } = ask(first.pool, 'abcd');
+    const { got, slots } = ask(first, 'abcd');
     await tick();
     expect(got).toEqual(['a']);
 
@@ -65,13 +77,14 @@ describe('a pool of slots', () => {
     const pools = new DownloadPools();
     const one = pools.join('one', unlimited(1));
     expect(pools.join('two', unlimited(1)).pool).not.toBe(one.pool);
-    one.leave();
-    expect(pools.join('one', unlimited(1)).pool).not.toBe(one.pool);
+    expect(pools.join('one', unlimited(1)).pool).toBe(one.pool);
+    const three = pools.join('three', unlimited(1));
+    three.leave();
+    expect(pools.join('three', unlimited(1)).pool).not.toBe(three.pool);
   });
 
   it('lets a waiter go when its signal aborts, and keeps its place free', async () => {
-    const pool = new DownloadPool();
-    pool.join(unlimited(1));
+    const pool = new DownloadPool().join(unlimited(1));
     const holder = await pool.acquire();
     const abort = new AbortController();
     const aborted = ask(pool, 'a', abort.signal);
@@ -83,17 +96,16 @@ describe('a pool of slots', () => {
     await tick();
     expect(other.got).toEqual(['b']);
     await expect(pool.acquire(abort.signal)).rejects.toThrow('enough');
-    expect(pool.waiting).toBe(0);
+    expect(pool.waiting.size).toBe(0);
   });
 });
 
 describe('a rate limit', () => {
   it('holds for all requests together, however many slots are free', async () => {
     const pool = new DownloadPool();
-    pool.join({ slots: 10, requestsPerSecond: 25 });
-    pool.join({ slots: 10, requestsPerSecond: 25 });
+    const members = [0, 1].map(() => pool.join({ slots: 10, requestsPerSecond: 25 }));
     const began = performance.now();
-    for (let i = 0; i < 21; i += 1) (await pool.acquire()).release();
+    for (let i = 0; i < 21; i += 1) (await members[i % 2]?.acquire())?.release();
     const seconds = (performance.now() - began) / 1000;
     // At 50 a second 21 requests span at least 20/50 s, less the burst of a tenth of a second.
     expect(seconds).toBeGreaterThan(0.29);
@@ -102,9 +114,9 @@ describe('a rate limit', () => {
 
   it('is none when one share has none', async () => {
     const pool = new DownloadPool();
-    pool.join({ slots: 1, requestsPerSecond: 0.001 });
+    const limited = pool.join({ slots: 1, requestsPerSecond: 0.001 });
     pool.join(unlimited(1));
-    for (let i = 0; i < 100; i += 1) (await pool.acquire()).release();
+    for (let i = 0; i < 100; i += 1) (await limited.acquire()).release();
   });
 });
 

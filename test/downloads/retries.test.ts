@@ -42,7 +42,7 @@ describe('Retry-After', () => {
     const url = upstream.on('/busy', refusing(1, 429, { 'retry-after': retryAfter() }));
     const busy = small(url);
     await until(() => context.waits.length > 0);
-    expect(context.pool.inUse).toBe(0);
+    expect(context.pool.pool.inUse).toBe(0);
     await small(upstream.serve('/other', 'at once'));
     expect(upstream.requests('/busy')).toHaveLength(1);
 
@@ -147,7 +147,7 @@ describe('a body that breaks', () => {
     });
     const waiting = download(url, { limits: { ...context.limits, backoff: { first: 400, most: 400 } } });
     await until(() => context.waits.length > 0);
-    expect(context.pool.inUse).toBe(0);
+    expect(context.pool.pool.inUse).toBe(0);
     await waiting;
   });
 

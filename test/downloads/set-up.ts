@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import type { DownloadContext } from '../../src/downloads/download-artifact';
 import { DownloadFailed } from '../../src/downloads/download-error';
-import { DownloadPool } from '../../src/downloads/download-pool';
+import { DownloadPool, type PoolMember } from '../../src/downloads/download-pool';
 import type { RemoteConnection } from '../../src/downloads/remote';
 import { RemoteClient } from '../../src/downloads/remote-client';
 import { standardLimits, type Wait } from '../../src/downloads/retries';
@@ -40,6 +40,7 @@ export function remoteOf(url: string, more: Partial<RemoteConnection> = {}): Rem
 export interface SetUp extends DownloadContext {
   readonly root: string;
   readonly storage: FileStorage;
+  readonly pool: PoolMember;
   readonly waits: Wait[];
   temporaryFiles(): Promise<string[]>;
   tearDown(): Promise<void>;
@@ -47,8 +48,7 @@ export interface SetUp extends DownloadContext {
 
 export async function setUp(remote: RemoteConnection, allowedFilePaths: readonly string[] = []): Promise<SetUp> {
   const root = await mkdtemp(join(tmpdir(), 'penstock-downloads-'));
-  const pool = new DownloadPool();
-  pool.join({ slots: remote.downloadConcurrency, requestsPerSecond: remote.rateLimit });
+  const pool = new DownloadPool().join({ slots: remote.downloadConcurrency, requestsPerSecond: remote.rateLimit });
   const client = new RemoteClient(remote, { allowedFilePaths });
   const waits: Wait[] = [];
   return {

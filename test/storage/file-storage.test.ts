@@ -24,7 +24,7 @@ async function write(writer: StorageWriter, bytes: Buffer): Promise<void> {
 }
 
 async function put(storage: FileStorage, key: string, bytes: Buffer): Promise<void> {
-  const writer = await storage.create();
+  const writer = storage.create();
   await write(writer, bytes);
   await writer.commit(key);
 }
@@ -57,7 +57,7 @@ describe('the storage on the file system', () => {
     ['large', large],
   ])('shows nothing of a %s file under the final name until it is whole', async (_name, bytes) => {
     const storage = await FileStorage.open(root);
-    const writer = await storage.create();
+    const writer = storage.create();
     await write(writer, bytes);
     expect(await storage.sizeOf('artifact/ab/cdef')).toBeUndefined();
     await writer.discard();
@@ -145,7 +145,7 @@ describe('a full disk', () => {
     ['it is renamed', noRoomForNames, small],
   ])('is said as such when %s, and leaves nothing behind', async (_when, files, bytes) => {
     const storage = await FileStorage.open(root, files);
-    const writer = await storage.create();
+    const writer = storage.create();
     const failed = write(writer, bytes).then(() => writer.commit('artifact/ab/cdef'));
     const error = await failed.catch((thrown: unknown) => thrown);
     await writer.discard();

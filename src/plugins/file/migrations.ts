@@ -7,7 +7,7 @@ export const migrations: readonly Migration[] = [
 create table file_contents (
   content_id    bigint primary key references contents on delete cascade,
   relative_path text not null,
-  digest        text not null check (digest ~ '^[0-9a-f]{64}$'),
+  digest        text not null check (length(digest) = 64 and digest !~ '[^0-9a-f]'),
   unique nulls not distinct (relative_path, digest)
 );
 `,
