@@ -141,8 +141,13 @@ async function runSync(
     args: [{ repository, mode: 'additive', optimize: false }],
   });
   await handle.result();
-  const { startTime, closeTime, historyLength } = await handle.describe();
-  return { seconds: ((closeTime?.getTime() ?? NaN) - startTime.getTime()) / 1000, events: historyLength };
+  // A long sync is a chain of runs: it begins with the first, and each has a history of its own.
+  const first = await client.workflow.getHandle(handle.workflowId, handle.firstExecutionRunId).describe();
+  const last = await handle.describe();
+  let events = 0;
+  const runs = `WorkflowId = '${handle.workflowId}' and StartTime >= '${first.startTime.toISOString()}'`;
+  for await (const run of client.workflow.list({ query: runs })) events += run.historyLength;
+  return { seconds: ((last.closeTime?.getTime() ?? NaN) - first.startTime.getTime()) / 1000, events };
 }
 
 async function addRepository(database: Database, name: string, url: string, policy: string): Promise<void> {

@@ -46,7 +46,7 @@ export async function createWorker(options: WorkerOptions): Promise<SyncWorker> 
   const { settings, connection, namespace, logger, plugins = new PluginRegistry() } = options;
   // Where a machine has much memory, V8 lets garbage pile up before it collects the old generation; what is live stays small.
   // With 20 % a tenth of the worker's time went into collecting it.
-  setFlagsFromString('--heap-growing-percent=50');
+  setFlagsFromString('--heap-growing-percent=35');
   const database = options.database ?? openDatabase(options.databaseUrl);
   const storage = options.storage ?? (await FileStorage.open(settings.storageDir));
   const worker = await Worker.create({
