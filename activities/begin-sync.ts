@@ -4,7 +4,7 @@ import type { Policy } from '../src/models/repository-models';
 import { removeStaging } from '../src/staging/discard-sync';
 import { currentFence, currentWorkflow } from './current-workflow';
 import type { OpenVersionInput } from './open-version';
-import { StaleAttempt } from './stage';
+import { notCurrent } from './stage';
 
 /** A repository and the remote that it is synced with. */
 export interface Target {
@@ -33,16 +33,15 @@ export async function skipSync(client: PoolClient, target: Target, input: OpenVe
 }
 
 /**
- * Locks an open sync for this attempt; what any earlier attempt still does is refused from now on.
- *
- * @throws {@link StaleAttempt} where a later attempt has it.
+ * Locks an open sync for this attempt; what any earlier attempt still does is refused from now on. Where a later attempt has
+ * it, the error lets Temporal try again: that looks for the open sync anew.
  */
 export async function takeOver(client: PoolClient, syncId: string): Promise<void> {
   const { rowCount } = await client.query(
     `update syncs set fence = $2 where id = $1 and fence <= $2 and state in ('running', 'failed', 'canceled')`,
     [syncId, currentFence()],
   );
-  if (rowCount === 0) throw new StaleAttempt(`Sync ${syncId}: a later attempt has taken over.`);
+  if (rowCount === 0) throw notCurrent(`Sync ${syncId}`, true);
 }
 
 /** Begins a version, and the sync that makes it. */

@@ -5,7 +5,7 @@ import { removeIncompleteVersion, removeStaging } from '../src/staging/discard-s
 import { metadataPrefix } from '../src/storage/storage';
 import { currentFence } from './current-workflow';
 import type { ActivityDependencies } from './dependencies';
-import { StaleAttempt } from './stage';
+import { notCurrent } from './stage';
 import { refuseFailures } from './sync-failures';
 import {
   applyReferences,
@@ -70,18 +70,19 @@ export interface CompletingSync {
 }
 
 async function lockSync(client: PoolClient, syncId: string): Promise<CompletingSync> {
-  const { rows } = await client.query<CompletingSync>(
-    `select sync.id, repository.name as repository, repository.id as "repositoryId", version.id as "versionId",
+  const { rows } = await client.query<CompletingSync & { current: boolean }>(
+    `select sync.fence <= $2 as current, sync.id, repository.name as repository, repository.id as "repositoryId", version.id as "versionId",
             version.number, sync.state, sync.mode, repository.type as plugin
        from syncs sync
        join repositories repository on repository.id = sync.repository_id
        left join repository_versions version on version.id = sync.version_id
-      where sync.id = $1 and sync.fence <= $2 and sync.state in ('running', 'completed')
+      where sync.id = $1 and sync.state in ('running', 'completed')
         for update of sync`,
     [syncId, currentFence()],
   );
-  if (!rows[0]) throw new StaleAttempt(`Sync ${syncId}: this attempt to complete it is not the current one.`);
-  return rows[0];
+  const [sync] = rows;
+  if (!sync?.current) throw notCurrent(`Sync ${syncId}, which is to be completed`, sync !== undefined);
+  return sync;
 }
 
 async function closeVersion(

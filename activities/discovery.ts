@@ -4,7 +4,7 @@ import { inTransaction } from '../src/models/database';
 import type { CheckedUnit } from '../src/plugins/declared-unit';
 import { stageBatch } from '../src/staging/stage-batch';
 import { currentFence } from './current-workflow';
-import { NotStaged, StaleAttempt } from './stage';
+import { NotStaged, StaleAttempt, notCurrent } from './stage';
 
 /** What names a discovery: references only. */
 export interface DiscoveryReference {
@@ -48,14 +48,14 @@ export class DiscoveryAttempt {
     );
     if (!rows[0]) {
       // One that has come since the update was looked for too early as well.
-      const { rowCount } = await pool.query(
-        `select 1 from sync_discoveries discovery join syncs sync on sync.id = discovery.sync_id
+      const { rows: found } = await pool.query<{ running: boolean }>(
+        `select sync.state = 'running' as running from sync_discoveries discovery join syncs sync on sync.id = discovery.sync_id
           where discovery.sync_id = $1 and discovery.number = $2 and (discovery.fence > $3 or sync.state <> 'running')`,
         [syncId, discovery, fence],
       );
       const what = `Discovery ${discovery} of sync ${syncId}`;
-      if (rowCount === 0) throw new NotStaged(`${what} is not there, or not yet.`);
-      throw new StaleAttempt(`${what}: this attempt is not the current one.`);
+      if (!found[0]) throw new NotStaged(`${what} is not there, or not yet.`);
+      throw notCurrent(what, found[0].running);
     }
     return new DiscoveryAttempt(pool, { syncId, discovery }, fence, rows[0]);
   }

@@ -46,7 +46,12 @@ export const downloadArtifacts =
       const { rows } = await client.query<WantedRow>(wantedArtifacts, [attempt.batchId]);
       return rows;
     });
-    const record = new DownloadRecord(attempt);
+    const record = new DownloadRecord(attempt, (error) => {
+      dependencies.logger.warn(
+        { sync: input.syncId, batch: input.batch, error: error.message },
+        'not written down yet',
+      );
+    });
     describeHeartbeats(() => ({ downloaded: record.stored, of: wanted.length, bytes: record.bytes }));
     await withRemote(dependencies, input.syncId, input.share ?? oneRequestAtATime, (session) =>
       downloadAll(dependencies, session, wanted, record),

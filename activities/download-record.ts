@@ -1,7 +1,9 @@
 import { setTimeout } from 'node:timers/promises';
 
+import { asError } from '../src/errors';
 import type { PenstockError } from '../src/errors';
 import { toJsonb } from '../src/models/jsonb';
+import { StaleAttempt } from './stage';
 import type { StageAttempt } from './stage';
 
 /** What has become of one artifact's download. */
@@ -29,19 +31,33 @@ export class DownloadRecord {
   stored = 0;
   private pending: DownloadResult[] = [];
 
-  constructor(private readonly attempt: StageAttempt) {}
+  /** @param onFailedWrite - told of a write that failed and will be tried again */
+  constructor(
+    private readonly attempt: StageAttempt,
+    private readonly onFailedWrite: (error: Error) => void,
+  ) {}
 
   add(result: DownloadResult): void {
     if (result.sha256 !== null) this.stored += 1;
     this.pending.push(result);
   }
 
-  /** Writes at intervals until the downloads are over, and what is left then. */
+  /**
+   * Writes at intervals until the downloads are over, and what is left then. While the database is away, downloads go on: what they
+   * store is found again.
+   *
+   * @throws {@link StaleAttempt} at once, and what the last write fails with
+   */
   async whileWriting(downloads: Promise<unknown>): Promise<void> {
     const over = downloads.then(() => true);
     // Thrown below; until then somebody has to have seen it.
     over.catch(() => undefined);
-    while (!(await Promise.race([over, pause()]))) await this.flush();
+    while (!(await Promise.race([over, pause()]))) {
+      await this.flush().catch((error: unknown) => {
+        if (error instanceof StaleAttempt) throw error;
+        this.onFailedWrite(asError(error));
+      });
+    }
     await this.flush();
   }
 

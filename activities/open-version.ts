@@ -36,6 +36,8 @@ export interface OpenedVersion {
   readonly version: number;
   /** Nothing has changed since the last completed sync; `version` is what that one has made. */
   readonly skipped: boolean;
+  /** Contents of what that one has made; only where this one is skipped. */
+  readonly present?: number;
   readonly stages: readonly PlannedStage[];
   /** What the remote allows for the whole sync. */
   readonly limits: DownloadShare;
@@ -68,7 +70,8 @@ export const openVersion =
       !(await metadataChanged(dependencies, last.id))
     ) {
       const syncId = await inTransaction(database.pool, (client) => skipSync(client, target, input));
-      return { ...(await describe(dependencies, syncId, plugin)), version: target.latest, skipped: true };
+      const present = await countContents(database.pool, target);
+      return { ...(await describe(dependencies, syncId, plugin)), version: target.latest, skipped: true, present };
     }
     const syncId = await inTransaction(database.pool, async (client) => {
       await client.query('select 1 from repositories where id = $1 for update', [target.repositoryId]);
@@ -144,6 +147,16 @@ async function findLastCompleted(client: Queryable, repositoryId: string): Promi
     [repositoryId],
   );
   return rows[0];
+}
+
+async function countContents(client: Queryable, { repositoryId, latest }: Target): Promise<number> {
+  const { rows } = await client.query<{ present: number }>(
+    `select coalesce(sum(counts.present), 0)::int as present
+       from repository_versions version join repository_version_counts counts on counts.version_id = version.id
+      where version.repository_id = $1 and version.number = $2`,
+    [repositoryId, latest],
+  );
+  return rows[0]?.present ?? 0;
 }
 
 function sameSource(earlier: EarlierSync, target: Target): boolean {

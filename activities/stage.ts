@@ -63,6 +63,15 @@ export class StaleAttempt extends PenstockError {
 }
 
 /**
+ * Why an attempt may not begin. Where the sync runs, Temporal tries again: either it has begun a later attempt and asks for no
+ * other, or the clock of its server was set back, and one of the next attempts is later than all before.
+ */
+export function notCurrent(what: string, syncRuns: boolean): Error {
+  const message = `${what}: this attempt is not the current one.`;
+  return syncRuns ? new Error(message) : new StaleAttempt(message);
+}
+
+/**
  * One attempt of an activity on one batch. Its fence is the time at which Temporal's server scheduled the attempt: a later
  * attempt has a higher one, also after a reset, a new run, or a new sync that resumes, so that the writes of an earlier
  * attempt which is still alive somewhere are refused.
@@ -88,14 +97,14 @@ export class StageAttempt {
     );
     if (!rows[0]) {
       // One that has come since the update was looked for too early as well.
-      const { rowCount } = await pool.query(
-        `select 1 from sync_batches batch join syncs sync on sync.id = batch.sync_id
+      const { rows: found } = await pool.query<{ running: boolean }>(
+        `select sync.state = 'running' as running from sync_batches batch join syncs sync on sync.id = batch.sync_id
           where batch.sync_id = $1 and batch.number = $2 and (batch.fence > $3 or sync.state <> 'running')`,
         [input.syncId, input.batch, fence],
       );
       const what = `Batch ${input.batch} of sync ${input.syncId}`;
-      if (rowCount === 0) throw new NotStaged(`${what} is not there, or not yet.`);
-      throw new StaleAttempt(`${what}: this attempt is not the current one.`);
+      if (!found[0]) throw new NotStaged(`${what} is not there, or not yet.`);
+      throw notCurrent(what, found[0].running);
     }
     return new StageAttempt(pool, input, rows[0].id, fence);
   }

@@ -90,7 +90,7 @@ async function open(state: SyncState, { repository, mode, optimize }: SyncReposi
   return opened;
 }
 
-function skip(state: SyncState, { syncId, version }: OpenedVersion): SyncRepositoryResult {
+function skip(state: SyncState, { syncId, version, present = 0 }: OpenedVersion): SyncRepositoryResult {
   enter(state, 'skipped');
   return {
     syncId,
@@ -99,7 +99,7 @@ function skip(state: SyncState, { syncId, version }: OpenedVersion): SyncReposit
     changed: false,
     added: 0,
     removed: 0,
-    present: 0,
+    present,
     downloaded: 0,
     downloadedBytes: 0,
   };

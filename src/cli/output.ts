@@ -30,8 +30,7 @@ export class Output {
   }
 
   private readonly onError = (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    this.closed = true;
+    if (error.code === 'EPIPE') this.closed = true;
   };
 
   /** A result: JSON as one document, or lines for people. */

@@ -3,10 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { plugins } from '../plugins';
 import { findVersion } from '../repositories/versions';
 import { discardOpenSync } from '../syncs/end-sync';
-import { SyncFailed, quoted } from '../syncs/errors';
+import { SyncAlreadyRunning, SyncFailed, quoted } from '../syncs/errors';
 import { prepareSync } from '../syncs/prepare-sync';
 import type { SetUpChanges } from '../syncs/prepare-sync';
-import { refuseWhileRunning, startOrAttach, startSync } from '../syncs/start-sync';
+import { findRunningSync, startOrAttach, startSync } from '../syncs/start-sync';
 import { findSyncOfRun, listFailures, viewSync } from '../syncs/sync-views';
 import { handleOf } from '../syncs/sync-workflow';
 import type { SyncExecution, SyncResult } from '../syncs/sync-workflow';
@@ -45,16 +45,20 @@ export async function runSync(context: CommandContext, repository: string, optio
   // Services that had stopped know a workflow that still runs: nobody is there who follows it, and it only waits for a worker.
   const interrupted = session.own !== undefined;
   const attaches = options.attach === true || interrupted;
-  // What runs keeps its remote as it is: a command that is refused changes nothing.
-  if (!attaches) await refuseWhileRunning(session.client, repository);
-
-  const changes = await prepareSync(context.storeOf(session), {
-    repository,
-    type: options.type,
-    standardType: plugins[0]?.name ?? '',
-    remote,
-  });
-  announce(context, repository, changes);
+  // What runs keeps its remote as it is.
+  const running = await findRunningSync(session.client, repository);
+  if (running && !attaches) throw new SyncAlreadyRunning(repository, running);
+  if (running) {
+    if (Object.keys(remote).length > 0) output.note('The remote stays as it is while its sync runs.');
+  } else {
+    const changes = await prepareSync(context.storeOf(session), {
+      repository,
+      type: options.type,
+      standardType: plugins[0]?.name ?? '',
+      remote,
+    });
+    announce(context, repository, changes);
+  }
   if (options.discard) await discard(context, session, repository);
   interruption.signal.throwIfAborted();
 

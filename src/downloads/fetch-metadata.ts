@@ -78,9 +78,14 @@ export async function hasChanged(pin: FetchedMetadata, context: Context): Promis
   }
 }
 
-/** Whether upstream itself has given its last word (404, 410, 403): asking again, at every later sync, would not help. */
+/**
+ * Whether upstream itself has given its last word (404, 410, 403): asking again, at every later sync, would not help. Not where
+ * it wants other credentials (401): the file may be as it was.
+ */
 function isGone(error: DownloadError): boolean {
-  return error instanceof UnexpectedStatus && !error.retried && error.by === 'the server';
+  return (
+    error instanceof UnexpectedStatus && !error.retried && error.by === 'the server' && error.details.status !== 401
+  );
 }
 
 function metadataLimits({ limits }: RetryContext): Partial<DownloadLimits> {

@@ -13,9 +13,25 @@ export interface Database {
   close(): Promise<void>;
 }
 
+/**
+ * No hang lasts: a server that does not answer is an error after half a minute, a connection whose other end has gone is noticed
+ * soon, and a process that stands still inside a transaction loses it, and its locks.
+ */
+const bounds = {
+  connectionTimeoutMillis: 30_000,
+  keepAlive: true,
+  keepAliveInitialDelayMillis: 10_000,
+  idle_in_transaction_session_timeout: 60_000,
+};
+
 /** Opens the database at a `postgres://` url and binds the models to it; connects when first used. */
 export function openDatabase(url: string, options: { readonly connections?: number } = {}): Database {
-  const pool = new Pool({ connectionString: url, max: options.connections ?? 20, application_name: 'penstock' });
+  const pool = new Pool({
+    ...bounds,
+    connectionString: url,
+    max: options.connections ?? 20,
+    application_name: 'penstock',
+  });
   // An idle connection that breaks is replaced by the pool at the next use; without a listener it would end the process.
   pool.on('error', () => undefined);
   const sequelize = new Sequelize(url, {
@@ -23,6 +39,7 @@ export function openDatabase(url: string, options: { readonly connections?: numb
     logging: false,
     define: { underscored: true },
     pool: { max: 5 },
+    dialectOptions: bounds,
   });
   initRepositoryModels(sequelize);
   initContentModels(sequelize);

@@ -57,16 +57,14 @@ export async function startSync({ client, taskQueue }: SyncStarter, request: Syn
 /**
  * Looks for a sync that runs already, before anything is changed for one that could not start then.
  *
- * @throws {@link SyncAlreadyRunning}, {@link TemporalNotSetUp}
+ * @throws {@link TemporalNotSetUp}
  */
-export async function refuseWhileRunning(client: Client, repository: string): Promise<void> {
-  let running: SyncExecution | undefined;
+export async function findRunningSync(client: Client, repository: string): Promise<SyncExecution | undefined> {
   try {
-    running = await findRunning(client, repository);
+    return await findRunning(client, repository);
   } catch (error) {
     throw setUpFault(client, error) ?? error;
   }
-  if (running) throw new SyncAlreadyRunning(repository, running);
 }
 
 /** Starts the sync of a repository, or attaches to the one that runs. */

@@ -95,8 +95,16 @@ describe('penstock sync', () => {
     expect(moved.stderr).not.toContain('moved.example');
     expect(await penstock.json('remote', 'show', files)).toMatchObject({ url: upstream.url });
 
-    const attached = penstock.start(['sync', files, '--attach', '--json']);
+    const attached = penstock.start([
+      'sync',
+      files,
+      '--attach',
+      '--json',
+      '--url',
+      'http://moved.example/PULP_MANIFEST',
+    ]);
     await attached.printed('"event":"started"');
+    expect(await penstock.json('remote', 'show', files)).toMatchObject({ url: upstream.url });
     expect(await penstock.json('sync', 'show', files)).toMatchObject({ state: 'running', runId, failures: [] });
     const deletion = await penstock.run(['repository', 'delete', files]);
     expect(deletion.stderr).toContain(`Repository "${files}" is being synced and cannot be deleted.`);
@@ -105,7 +113,8 @@ describe('penstock sync', () => {
     );
 
     go();
-    const { status, stdout } = await attached.ended();
+    const { status, stdout, stderr } = await attached.ended();
+    expect(stderr).toContain('The remote stays as it is while its sync runs.');
     expect(events(stdout)[0]).toMatchObject({ attached: true, runId });
     expect(events(stdout).at(-1)).toMatchObject({ event: 'result', version: 3, added: 1 });
     expect(status).toBe(0);

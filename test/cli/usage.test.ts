@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process';
+
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 
-import { PenstockCommand } from './penstock-command';
+import { PenstockCommand, program } from './penstock-command';
 
 let penstock: PenstockCommand;
 
@@ -10,6 +12,12 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await penstock.remove();
+});
+
+it('prints help into a pipe that is closed early', () => {
+  const shell = `${process.execPath} ${program} sync --help | true; exit \${PIPESTATUS[0]}`;
+  const { status, stderr } = spawnSync('bash', ['-c', shell], { env: { ...process.env, ...penstock.env } });
+  expect({ status, stderr: stderr.toString() }).toEqual({ status: 0, stderr: '' });
 });
 
 it('shows help with examples for every command', async () => {

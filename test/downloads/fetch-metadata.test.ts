@@ -92,9 +92,12 @@ describe('whether a metadata file has changed', () => {
     expect(upstream.seen).toHaveLength(1);
   });
 
-  it('is an error where upstream does not say', async () => {
-    const url = upstream.on('/a', (response) => void response.writeHead(500).end());
+  it.each([
+    [500, 4],
+    [401, 1],
+  ])('is an error where upstream does not say, but answers %d', async (status, attempts) => {
+    const url = upstream.on('/a', (response) => void response.writeHead(status).end());
     const failure = await failureOf(hasChanged(pinOf(url, {}), context));
-    expect(failure.failures[0].attempts).toBe(4);
+    expect(failure.failures[0].attempts).toBe(attempts);
   });
 });

@@ -43,6 +43,18 @@ describe('an attempt that is no longer the current one', () => {
     await upstream.stop();
   });
 
+  it('begins later where the clock of Temporal’s server was set back meanwhile', async () => {
+    const upstream = await FileRepository.start(numberedFiles(20, 'late'));
+    await penstock.stopWorker();
+    await penstock.addRepository('late', { url: upstream.url });
+    await penstock.sql(`create function be_ahead() returns trigger language plpgsql as $$
+      begin new.fence := extract(epoch from now()) * 1000 + 3000; return new; end $$`);
+    await penstock.sql('create trigger ahead before insert on sync_batches for each row execute function be_ahead()');
+    await penstock.startWorker();
+    await expect(penstock.sync('late')).resolves.toMatchObject({ version: 1, added: 20 });
+    await upstream.stop();
+  });
+
   const notedArtifacts = `select relative_path, stored_sha256, stored_size from staged_artifacts
                            where stored_sha256 is not null order by relative_path`;
 

@@ -65,7 +65,7 @@ describe('what changes between two syncs, or during one', () => {
   it('a sync that finds nothing changed says so, once', async () => {
     await penstock.addRepository('same', { url: upstream.url });
     await penstock.sync('same');
-    await expect(penstock.sync('same')).resolves.toMatchObject({ skipped: true, version: 1 });
+    await expect(penstock.sync('same')).resolves.toMatchObject({ skipped: true, version: 1, present: 20 });
     const reports = await penstock.sql(
       `select progress.code, progress.state from sync_progress progress join syncs sync on sync.id = progress.sync_id
         where sync.state = 'skipped' and sync.repository_id = (select id from repositories where name = 'same')`,

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
-import { cutToBytes, refuseWhileRunning, startSync } from '../../src/syncs/start-sync';
+import { cutToBytes, findRunningSync, startSync } from '../../src/syncs/start-sync';
 import { handleOf } from '../../src/syncs/sync-workflow';
 import { Penstock } from '../harness/penstock';
 
@@ -18,13 +18,15 @@ describe('the start of a sync', () => {
     const name = `${randomBytes(4).toString('hex')}${'é'.repeat(96)}`;
     expect(Buffer.byteLength(name)).toBe(200);
     await penstock.addRepository(name, { url: 'http://upstream.example/PULP_MANIFEST' });
-    await expect(refuseWhileRunning(penstock.client, name)).resolves.toBeUndefined();
+    await expect(findRunningSync(penstock.client, name)).resolves.toBeUndefined();
     const starter = { client: penstock.client, taskQueue: penstock.settings.taskQueue };
     const execution = await startSync(starter, { repository: name, mode: 'mirror', optimize: true });
     const handle = handleOf(penstock.client, execution);
     const summary = await (await handle.describe()).staticSummary();
     expect(summary?.startsWith(`${name} from ${name.slice(0, 70)}`)).toBe(true);
-    await expect(refuseWhileRunning(penstock.client, name)).rejects.toMatchObject({ name: 'SyncAlreadyRunning' });
+    await expect(findRunningSync(penstock.client, name)).resolves.toMatchObject({ runId: execution.runId });
+    const again = startSync(starter, { repository: name, mode: 'mirror', optimize: true });
+    await expect(again).rejects.toMatchObject({ name: 'SyncAlreadyRunning' });
     await handle.terminate();
   });
 
