@@ -86,6 +86,30 @@ describe('a worker that is killed', () => {
     expect(slow.downloads).toHaveLength(2);
   });
 
+  it('while a run comes to rest to continue as new loses no batch and fetches nothing again', async () => {
+    // More batches than go through the stages at once.
+    const files = numberedFiles(9500);
+    for (const [path, content] of Object.entries(files)) upstream.put(path, content);
+    await penstock.addRepository('files', { url: upstream.url, download_concurrency: concurrency });
+    const worker = await startWorker();
+    const sync = await penstock.startSync('files', { continueAsNewAfter: 1 });
+    const { runId } = await sync.describe();
+    // After the first batch the run only waits for those that are under way.
+    const firstIsOver = async () => (await penstock.sql('select 1 from sync_batches where finished')).length > 0;
+    await eventually('the first batch is over', firstIsOver, 60_000);
+    await worker.kill();
+    const begun = new Set(upstream.downloads);
+    expect(begun.size).toBeLessThan(9000);
+
+    await startWorker();
+    await expect(penstock.resultOf(sync)).resolves.toMatchObject({ version: 1, added: 9500, present: 9500 });
+    const latest = penstock.client.workflow.getHandle(sync.workflowId);
+    expect((await latest.describe()).runId).not.toBe(runId);
+    expect(await penstock.contentsOf('files', 1)).toEqual(files);
+    expect(upstream.repeated.length).toBeLessThanOrEqual(concurrency);
+    expect(upstream.repeated.filter((path) => !begun.has(path))).toEqual([]);
+  });
+
   it('while it completes a version leaves it invisible or complete, and nothing of it undone', async () => {
     for (const [path, content] of Object.entries(numberedFiles(200))) upstream.put(path, content);
     await penstock.addRepository('visible', { url: upstream.url });
