@@ -13,6 +13,8 @@ export interface Target {
   readonly remoteId: string;
   readonly url: string;
   readonly policy: Policy;
+  /** Requests a second that the remote allows; `null`: no limit. */
+  readonly rate: number | null;
   readonly latest: number;
 }
 

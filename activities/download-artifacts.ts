@@ -28,8 +28,8 @@ interface WantedRow extends Digests {
 
 /** Downloads of a batch that are ready to go on when a slot comes back. Each costs memory, also while it only waits. */
 const spareLanes = 8;
-/** As many times the slots may be looked after at once, where downloads wait for their next attempt without a slot. */
-const lanesPerSlot = 4;
+/** Downloads of a batch that are looked after at once at most: nearly all of them wait for their next attempt, without a slot. */
+const mostLanes = 2000;
 
 /**
  * Downloads the batch's artifacts that are neither stored nor deferred, each within the remote's limits and retries. What
@@ -104,7 +104,7 @@ async function downloadAll(
     }
   };
   const addLane = (): void => {
-    if (lanes.length < connection.downloadConcurrency * lanesPerSlot + spareLanes) lanes.push(lane());
+    if (lanes.length < mostLanes) lanes.push(lane());
   };
 
   async function findStored({ sha256 }: Digests, size: number | undefined): Promise<StoredFile | undefined> {

@@ -17,10 +17,17 @@ export interface DownloadResult {
 
 /** Milliseconds between two writes: what a crash makes forget of downloads whose sha256 was not declared. */
 const interval = 200;
+/** Milliseconds between two tries while the database is away, at most. */
+const longestInterval = 5000;
 
-async function pause(): Promise<false> {
-  await setTimeout(interval, undefined, { ref: false });
+async function pause(milliseconds: number): Promise<false> {
+  await setTimeout(milliseconds, undefined, { ref: false });
   return false;
+}
+
+/** Data that is wrong, or a statement (SQLSTATE classes 22, 23, 42): it would be refused again. */
+function isRefusal(error: unknown): boolean {
+  return /^(22|23|42)/.test((error as { readonly code?: string }).code ?? '');
 }
 
 /** Writes down what was downloaded, as sets, while the downloads go on. */
@@ -31,7 +38,7 @@ export class DownloadRecord {
   stored = 0;
   private pending: DownloadResult[] = [];
 
-  /** @param onFailedWrite - told of a write that failed and will be tried again */
+  /** @param onFailedWrite - told when the database is away: what is to be written is kept, and tried again */
   constructor(
     private readonly attempt: StageAttempt,
     private readonly onFailedWrite: (error: Error) => void,
@@ -46,17 +53,22 @@ export class DownloadRecord {
    * Writes at intervals until the downloads are over, and what is left then. While the database is away, downloads go on: what they
    * store is found again.
    *
-   * @throws {@link StaleAttempt} at once, and what the last write fails with
+   * @throws {@link StaleAttempt} and what PostgreSQL refuses at once, and what the last write fails with
    */
   async whileWriting(downloads: Promise<unknown>): Promise<void> {
     const over = downloads.then(() => true);
     // Thrown below; until then somebody has to have seen it.
     over.catch(() => undefined);
-    while (!(await Promise.race([over, pause()]))) {
-      await this.flush().catch((error: unknown) => {
-        if (error instanceof StaleAttempt) throw error;
-        this.onFailedWrite(asError(error));
-      });
+    let wait = interval;
+    while (!(await Promise.race([over, pause(wait)]))) {
+      try {
+        await this.flush();
+        wait = interval;
+      } catch (error) {
+        if (error instanceof StaleAttempt || isRefusal(error)) throw error;
+        if (wait === interval) this.onFailedWrite(asError(error));
+        wait = Math.min(wait * 2, longestInterval);
+      }
     }
     await this.flush();
   }

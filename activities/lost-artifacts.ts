@@ -1,7 +1,11 @@
+import { setImmediate } from 'node:timers/promises';
+
 import type { PoolClient } from 'pg';
 
 import { artifactKey } from '../src/storage/storage';
 import type { Storage } from '../src/storage/storage';
+
+const lookedAtOnce = 100;
 
 /** A file that the database says is stored. */
 export interface StoredRow {
@@ -14,11 +18,15 @@ export interface StoredRow {
 export async function findLost(storage: Storage, rows: readonly StoredRow[]): Promise<string[]> {
   const sizes = new Map(rows.flatMap(({ sha256, size }) => (sha256 === null ? [] : [[sha256, size] as const])));
   const lost: string[] = [];
-  await Promise.all(
-    [...sizes].map(async ([sha256, size]) => {
-      if ((await storage.sizeOf(artifactKey(sha256))) !== size) lost.push(sha256);
-    }),
-  );
+  const look = async ([sha256, size]: readonly [string, number | null]) => {
+    if ((await storage.sizeOf(artifactKey(sha256))) !== size) lost.push(sha256);
+  };
+  const files = [...sizes];
+  for (let from = 0; from < files.length; from += lookedAtOnce) {
+    await Promise.all(files.slice(from, from + lookedAtOnce).map(look));
+    // A file system that is slow to answer does not keep heartbeats back.
+    await setImmediate();
+  }
   return lost;
 }
 

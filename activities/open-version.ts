@@ -16,7 +16,7 @@ import { openNumbers } from './open-numbers';
 import type { NumberRange } from './open-numbers';
 import { planStage } from './planned-stage';
 import type { PlannedStage } from './planned-stage';
-import { oneRequestAtATime, withRemote } from './remote-session';
+import { withRemote } from './remote-session';
 import type { DownloadShare } from './stage';
 
 /** What a sync is asked to do. */
@@ -57,7 +57,7 @@ export const openVersion =
     const plugin = plugins.get(target.type);
     const open = await findOpenSync(database.pool, target.repositoryId);
 
-    if (open && sameSource(open, target) && !(await metadataChanged(dependencies, open.id))) {
+    if (open && sameSource(open, target) && !(await metadataChanged(dependencies, open.id, target))) {
       await inTransaction(database.pool, (client) => resumeSync(client, open.id, input));
       return describe(dependencies, open.id, plugin);
     }
@@ -67,7 +67,7 @@ export const openVersion =
       sameSource(last, target) &&
       last.pins > 0 &&
       last.resultVersion === target.latest &&
-      !(await metadataChanged(dependencies, last.id))
+      !(await metadataChanged(dependencies, last.id, target))
     ) {
       const syncId = await inTransaction(database.pool, (client) => skipSync(client, target, input));
       const present = await countContents(database.pool, target);
@@ -90,7 +90,7 @@ type Queryable = Pick<PoolClient, 'query'>;
 async function findTarget(client: Queryable, repository: string): Promise<Target> {
   const { rows } = await client.query<Target & { remote: string | null; remoteType: string }>(
     `select repository.id as "repositoryId", repository.type, remote.id as "remoteId", remote.name as remote,
-            remote.type as "remoteType", remote.url, remote.policy,
+            remote.type as "remoteType", remote.url, remote.policy, remote.rate_limit as rate,
             coalesce((select max(number) from repository_versions where repository_id = repository.id and complete), 0) as latest
        from repositories repository left join remotes remote on remote.id = repository.remote_id
       where repository.name = $1`,
@@ -163,8 +163,8 @@ function sameSource(earlier: EarlierSync, target: Target): boolean {
   return earlier.remoteId === target.remoteId && earlier.url === target.url && earlier.policy === target.policy;
 }
 
-async function metadataChanged(dependencies: ActivityDependencies, syncId: string): Promise<boolean> {
-  return withRemote(dependencies, syncId, oneRequestAtATime, (session) =>
+async function metadataChanged(dependencies: ActivityDependencies, syncId: string, { rate }: Target): Promise<boolean> {
+  return withRemote(dependencies, syncId, { slots: 1, requestsPerSecond: rate }, (session) =>
     changedMetadata(dependencies, session, { syncId, signal: activitySignal() }),
   );
 }

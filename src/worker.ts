@@ -66,7 +66,8 @@ export async function createWorker(options: WorkerOptions): Promise<SyncWorker> 
     interceptors: {
       activity: [() => ({ inbound: new HeartbeatInterceptor() }), () => ({ inbound: new ErrorInterceptor(database) })],
     },
-    maxConcurrentActivityTaskExecutions: 16,
+    // Most of a slow sync's activities only wait for upstream; those of the others must not wait for them.
+    maxConcurrentActivityTaskExecutions: 100,
     // A cancellation, or a lost lease, is noticed with a heartbeat.
     maxHeartbeatThrottleInterval: '2s',
     shutdownGraceTime: '5s',

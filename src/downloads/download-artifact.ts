@@ -1,5 +1,5 @@
 import { artifactKey, type Storage } from '../storage/storage';
-import { BodyDownload, notModified, type BodyContext } from './body-download';
+import { BodyDownload, notModified, type BodyContext, type FetchedBody } from './body-download';
 import { bestStrongDigest, declaredNames, parseDigests, refuseWeakDigests, type Digests } from './digests';
 import { displayUrl } from './display-url';
 import { InFlight } from './in-flight';
@@ -54,20 +54,33 @@ export async function downloadArtifact(wanted: WantedArtifact, context: Download
   const declared = { digests, size: wanted.size };
   if (!context.allowWeakDigests) refuseWeakDigests(digests, displayUrl(wanted.urls[0] ?? ''));
 
-  const download = async (): Promise<DownloadedArtifact> => {
-    const stored = await context.findStored?.(digests, wanted.size);
-    if (stored) return { ...stored, digests: { sha256: stored.sha256 }, url: wanted.urls[0] ?? '' };
-    const fetched = await tryUrls(wanted.urls, context, (url) => new BodyDownload(url, declared, artifactKey, context));
-    if (fetched === notModified) throw new TypeError('304 without a condition');
-    const { sha256, size, digests: found, url } = fetched;
-    return { sha256, size, digests: found, url };
-  };
-
   const key = bestStrongDigest(digests);
-  if (key === undefined) return download();
   // Two may agree in the best digest, and one of them still declare another size or a wrong second digest.
   const fits = (made: DownloadedArtifact) =>
     (wanted.size === undefined || wanted.size === made.size) &&
     declaredNames(digests).every((name) => digests[name] === made.digests[name]);
-  return inFlight.run(key, download, fits, context.signal);
+  const find = async (): Promise<DownloadedArtifact | undefined> => {
+    const stored = await context.findStored?.(digests, wanted.size);
+    return stored && { ...stored, digests: { sha256: stored.sha256 }, url: wanted.urls[0] ?? '' };
+  };
+
+  const stored = await find();
+  if (stored) return stored;
+  return tryUrls(wanted.urls, context, (url) => {
+    const body = new BodyDownload(url, declared, artifactKey, context);
+    // Another download of it may have ended while this one waited for its slot.
+    const download = async () => (await find()) ?? asDownloaded(await body.attempt());
+    return {
+      // With its slot in hand: who still waits for one, perhaps at a slow remote, keeps nobody else waiting.
+      attempt: () => (key === undefined ? download() : inFlight.run(key, download, fits, context.signal)),
+      park: () => body.park(),
+      end: () => body.end(),
+    };
+  });
+}
+
+function asDownloaded(fetched: FetchedBody | typeof notModified): DownloadedArtifact {
+  if (fetched === notModified) throw new TypeError('304 without a condition');
+  const { sha256, size, digests, url } = fetched;
+  return { sha256, size, digests, url };
 }

@@ -17,6 +17,7 @@ export interface Slot {
 
 interface Waiter {
   resolve(slot: Slot): void;
+  reject(error: Error): void;
   takeBack(): void;
 }
 
@@ -104,6 +105,8 @@ export class DownloadPool {
     this.#rate =
       limited.length === 0 || limited.length < rates.length ? null : limited.reduce((sum, rate) => sum + rate, 0);
     if (this.#rate !== null && first) this.#tokens = 1;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#serve();
   }
 
@@ -182,6 +185,7 @@ export class PoolMember {
       }
       const waiter: Waiter = {
         resolve,
+        reject,
         takeBack: onAbort(signal, () => {
           this.waiting.delete(waiter);
           reject(signal?.reason as Error);
@@ -191,9 +195,14 @@ export class PoolMember {
     });
   }
 
-  /** Gives the share back; a second time is no error. */
+  /** Gives the share back, and lets those go who still wait, as nobody wants them any more; a second time is no error. */
   leave(): void {
     this.pool.leave(this);
+    for (const waiter of this.waiting) {
+      waiter.takeBack();
+      waiter.reject(new Error('The activity that wanted this download is over.'));
+    }
+    this.waiting.clear();
   }
 }
 

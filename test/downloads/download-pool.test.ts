@@ -98,6 +98,17 @@ describe('a pool of slots', () => {
     await expect(pool.acquire(abort.signal)).rejects.toThrow('enough');
     expect(pool.waiting.size).toBe(0);
   });
+
+  it('lets those go who still wait when their member leaves', async () => {
+    const pool = new DownloadPool();
+    const [first, second] = [pool.join(unlimited(1)), pool.join(unlimited(1))];
+    const slots = [await first.acquire(), await first.acquire()];
+    const waiting = second.acquire();
+    second.leave();
+    await expect(waiting).rejects.toThrow('is over');
+    for (const slot of slots) slot.release();
+    expect(pool.inUse).toBe(0);
+  });
 });
 
 describe('a rate limit', () => {

@@ -13,6 +13,9 @@ export class FileRepository {
   /** Paths whose response was sent to its end. */
   readonly served: string[] = [];
   readonly misbehave = new Map<string, Misbehaviour>();
+  /** Requests that were under way at once, at most. */
+  mostOpen = 0;
+  private open = 0;
   /** Milliseconds that every answer but the manifest waits. */
   delay = 0;
   private readonly files = new Map<string, Buffer>();
@@ -87,7 +90,12 @@ export class FileRepository {
   private answer(request: IncomingMessage, response: ServerResponse): void {
     const path = decodeURIComponent(new URL(request.url ?? '/', this.origin).pathname.slice(1));
     this.requests.push(path);
+    this.open += 1;
+    this.mostOpen = Math.max(this.mostOpen, this.open);
     response.on('finish', () => this.served.push(path));
+    response.on('close', () => {
+      this.open -= 1;
+    });
     const misbehaviour = this.misbehave.get(path);
     if (misbehaviour) {
       misbehaviour(request, response);
