@@ -12,6 +12,7 @@ import { readPinned } from './pinned-metadata';
 import { withRemote } from './remote-session';
 import type { RemoteSession } from './remote-session';
 import { readResolved } from './resolved-contents';
+import { PipelineIncomplete } from './stage';
 import type { DownloadShare } from './stage';
 
 export interface DiscoverContentsInput extends DiscoveryReference {
@@ -59,7 +60,12 @@ async function runStep(
   const signal = activitySignal();
   const { syncId } = attempt.reference;
   const step = plugin.firstStage[attempt.row.step];
-  if (!step) throw new Error(`Plugin "${plugin.name}" has no step "${attempt.row.step}".`);
+  if (!step) {
+    throw new PipelineIncomplete(
+      `Plugin "${plugin.name}" has no step "${attempt.row.step}", from which discovery ${attempt.reference.discovery} was to go on. ` +
+        'Give the step back to the plugin, or throw the version away and begin anew: penstock sync NAME --discard',
+    );
+  }
   const context: StepContext = {
     remote: session.summary,
     metadata: (url) =>

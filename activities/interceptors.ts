@@ -63,7 +63,8 @@ function asKnown(thrown: unknown): PenstockError | undefined {
   const error = asError(thrown);
   const { code = codeOf(error.cause), syscall } = error as NodeJS.ErrnoException;
   if (syscall !== undefined && syscall !== 'connect' && lastingCodes.has(code ?? '')) return new StorageUnusable(error);
-  return programmingErrors.has(error.name) && code === undefined ? new ProgrammingError(error) : undefined;
+  const ofNode = code?.startsWith('ERR_') ?? true;
+  return programmingErrors.has(error.name) && ofNode ? new ProgrammingError(error) : undefined;
 }
 
 /** A lost connection may come as the cause of a `TypeError`, as from the global `fetch`. */
@@ -72,7 +73,13 @@ function codeOf(cause: unknown): string | undefined {
 }
 
 /** By name, as an error of another realm is no instance of this one's class. */
-const programmingErrors: ReadonlySet<string> = new Set(['TypeError', 'RangeError', 'ReferenceError', 'SyntaxError']);
+const programmingErrors: ReadonlySet<string> = new Set([
+  'TypeError',
+  'RangeError',
+  'ReferenceError',
+  'SyntaxError',
+  'URIError',
+]);
 
 /**
  * Casts the errors that Penstock knows: they are final, with a stable type, and name the repository that was synced. All

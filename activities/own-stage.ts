@@ -7,7 +7,7 @@ import { toJsonb } from '../src/models/jsonb';
 import type { DeclaredContent } from '../src/plugins/content-type';
 import { checkArtifacts, checkContent, nameOf } from '../src/plugins/declared-unit';
 import type { CheckedArtifact } from '../src/plugins/declared-unit';
-import type { BatchStage, OwnStageContext, Unit, UnitAnswer, UnitArtifact, UnitStage } from '../src/plugins/own-stage';
+import type { BatchStage, Unit, UnitAnswer, UnitArtifact, UnitStage, UnitStageContext } from '../src/plugins/own-stage';
 import type { Plugin } from '../src/plugins/plugin';
 import { batchSql } from '../src/staging/batch-sql';
 import { runningFor } from '../src/staging/refused-by-database';
@@ -17,7 +17,7 @@ import type { Storage } from '../src/storage/storage';
 import { activitySignal } from './activity-signal';
 import type { ActivityDependencies } from './dependencies';
 import { describeHeartbeats } from './interceptors';
-import { oneRequestAtATime, withRemote } from './remote-session';
+import { findRemote, oneRequestAtATime, summaryOf, withRemote } from './remote-session';
 import { StageAttempt } from './stage';
 import type { BatchTally, StageInput } from './stage';
 
@@ -33,41 +33,49 @@ type Stage = (input: StageInput) => Promise<BatchTally>;
 export function ownStageActivities(dependencies: ActivityDependencies): Record<string, Stage> {
   return Object.fromEntries(
     dependencies.plugins.all.flatMap((plugin) =>
-      Object.keys(plugin.stages).map((name) => [`${plugin.name}.${name}`, runOwnStage(dependencies, plugin, name)]),
+      Object.entries(plugin.stages).map(([name, stage]) => [
+        `${plugin.name}.${name}`,
+        stage.kind === 'unit'
+          ? unitActivity(dependencies, plugin, name, stage)
+          : batchActivity(dependencies, `${plugin.name}.${name}`, stage),
+      ]),
     ),
   );
 }
 
 /**
- * Runs a stage of a plugin's own over the batch. Units are handed to it one by one, as many at once as the share of the
- * limits allows; what it answers is written back in one transaction, so that a crash in between leaves nothing behind.
+ * Runs a stage over the units of a batch, one by one, as many at once as the share of the limits allows; what it answers is written
+ * back in one transaction, so that a crash in between leaves nothing behind.
  */
-function runOwnStage(dependencies: ActivityDependencies, plugin: Plugin, name: string): Stage {
+function unitActivity(dependencies: ActivityDependencies, plugin: Plugin, name: string, stage: UnitStage): Stage {
   return async (input) => {
-    const stage = plugin.stages[name];
-    if (!stage) throw new Error(`Plugin "${plugin.name}" has no stage "${name}".`);
     const attempt = await StageAttempt.begin(dependencies.database.pool, input);
     const share = input.share ?? oneRequestAtATime;
     const signal = activitySignal();
     return withRemote(dependencies, input.syncId, share, ({ summary, client, pool, connection }) => {
-      const context: OwnStageContext = {
+      const context: UnitStageContext = {
         remote: summary,
         signal,
         fetch: (url, maxBytes = smallFile) =>
           fetchSmallFile(url, maxBytes, { client, pool, signal, maxRetries: connection.maxRetries }),
       };
-      return stage.kind === 'unit'
-        ? runUnits(attempt, { plugin, name, stage, context, atOnce: share.slots, storage: dependencies.storage })
-        : runningFor(`Stage "${plugin.name}.${name}"`, () => runBatch(attempt, stage, context));
+      return runUnits(attempt, { plugin, name, stage, context, atOnce: share.slots, storage: dependencies.storage });
     });
   };
 }
 
-function runBatch(attempt: StageAttempt, stage: BatchStage, context: OwnStageContext): Promise<BatchTally> {
-  return attempt.transaction(async (client) => {
-    await stage.run(batchSql(client, attempt.batchId), context);
-    return attempt.tally(client);
-  });
+/** Runs a stage over a batch as a whole, in one transaction. */
+function batchActivity({ database }: ActivityDependencies, name: string, stage: BatchStage): Stage {
+  return async (input) => {
+    const attempt = await StageAttempt.begin(database.pool, input);
+    const remote = summaryOf(await findRemote(database, input.syncId));
+    return runningFor(`Stage "${name}"`, () =>
+      attempt.transaction(async (client) => {
+        await stage.run(batchSql(client, attempt.batchId), { remote, signal: activitySignal() });
+        return attempt.tally(client);
+      }),
+    );
+  };
 }
 
 interface UnitRow {
@@ -80,7 +88,7 @@ interface UnitRun {
   readonly plugin: Plugin;
   readonly name: string;
   readonly stage: UnitStage;
-  readonly context: OwnStageContext;
+  readonly context: UnitStageContext;
   /** Units at once. */
   readonly atOnce: number;
   readonly storage: Storage;
@@ -130,7 +138,7 @@ function asUnit({ content, artifacts }: UnitRow, storage: Storage): Unit {
 }
 
 /** What is known to be wrong with a unit refuses that unit; the others go on. */
-async function runUnit(stage: UnitStage, unit: Unit, context: OwnStageContext): Promise<UnitAnswer> {
+async function runUnit(stage: UnitStage, unit: Unit, context: UnitStageContext): Promise<UnitAnswer> {
   try {
     return await stage.run(unit, context);
   } catch (error) {

@@ -2,12 +2,16 @@ import type { PoolClient } from 'pg';
 
 import { fetchMetadata, hasChanged } from '../src/downloads/fetch-metadata';
 import type { FetchedMetadata } from '../src/downloads/fetch-metadata';
+import { InvalidMetadata } from '../src/plugins/invalid-metadata';
 import type { MetadataFile } from '../src/plugins/plugin';
 import { metadataKey } from '../src/storage/storage';
 import type { ActivityDependencies } from './dependencies';
 import type { RemoteSession } from './remote-session';
 
 const pinColumns = 'url, sha256, size::float8 as size, etag, last_modified as "lastModified"';
+
+/** Of a url's bytes: a pinned file is found by its url in an index, whose entries PostgreSQL limits to 2,704 bytes. */
+const longestUrl = 2048;
 
 /**
  * A metadata file as the sync reads it: fetched once, then pinned, so that a discovery which runs again sees the same bytes.
@@ -29,6 +33,8 @@ export async function readPinned(
     readonly pin: (work: (client: PoolClient) => Promise<unknown>) => Promise<unknown>;
   },
 ): Promise<MetadataFile> {
+  if (Buffer.byteLength(url) > longestUrl)
+    throw new InvalidMetadata(`expected a url of metadata of at most ${longestUrl} bytes`, { url: url.slice(0, 300) });
   const find = async (): Promise<FetchedMetadata | undefined> => {
     const { rows } = await database.pool.query<FetchedMetadata>(
       `select ${pinColumns} from sync_metadata where sync_id = $1 and url = $2`,

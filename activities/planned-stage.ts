@@ -28,7 +28,7 @@ export function planStage(plugin: Plugin, name: string): PlannedStage {
   const own = plugin.stages[name];
   if (own) {
     const needs: PlannedStage['needs'] = own.kind === 'unit' && own.units === 'new' ? ['newContents'] : [];
-    return { name: `${plugin.name}.${name}`, needs, requests: true };
+    return { name: `${plugin.name}.${name}`, needs, requests: own.kind === 'unit' };
   }
   const standard = standardPipeline.find((each) => each === name);
   if (!standard) throw new Error(`There is no stage "${name}".`);

@@ -1,6 +1,7 @@
 import type { PoolMember } from '../src/downloads/download-pool';
 import { RemoteClient } from '../src/downloads/remote-client';
 import type { RemoteConnection } from '../src/downloads/remote';
+import type { Database } from '../src/models/database';
 import { connectionOf } from '../src/models/remote-secrets';
 import { Remote } from '../src/models/repository-models';
 import { CannotSync, RemoteChanged } from '../src/models/sync-errors';
@@ -30,6 +31,20 @@ export async function withRemote<T>(
   share: DownloadShare,
   work: (session: RemoteSession) => Promise<T>,
 ): Promise<T> {
+  const remote = await findRemote(database, syncId);
+  const connection = connectionOf(remote, secrets);
+  const client = new RemoteClient(connection, settings);
+  const pool = pools.join(syncId, share);
+  try {
+    return await work({ connection, summary: summaryOf(remote), client, pool });
+  } finally {
+    pool.leave();
+    await client.close();
+  }
+}
+
+/** The remote of a sync. @throws {@link RemoteChanged} where its url or policy is another one than when the sync began */
+export async function findRemote(database: Pick<Database, 'pool'>, syncId: string): Promise<Remote> {
   const { rows } = await database.pool.query<{ remoteId: string | null; url: string; policy: string }>(
     'select remote_id as "remoteId", url, policy from syncs where id = $1',
     [syncId],
@@ -39,14 +54,10 @@ export async function withRemote<T>(
     throw new CannotSync('The remote was deleted while it was synced. Give the repository another one and sync again.');
   // What is staged came from the remote as it was: two upstreams, or two policies, never mix in one version.
   if (rows[0]?.url !== remote.url || rows[0].policy !== remote.policy) throw new RemoteChanged(remote.name);
-  const connection = connectionOf(remote, secrets);
-  const client = new RemoteClient(connection, settings);
-  const pool = pools.join(syncId, share);
-  try {
-    const summary = { name: remote.name, url: remote.url, policy: remote.policy };
-    return await work({ connection, summary, client, pool });
-  } finally {
-    pool.leave();
-    await client.close();
-  }
+  return remote;
+}
+
+/** What a plugin may know of a remote. */
+export function summaryOf({ name, url, policy }: Remote): RemoteSummary {
+  return { name, url, policy };
 }

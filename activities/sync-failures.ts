@@ -2,6 +2,7 @@ import type { PoolClient } from 'pg';
 
 import { SyncIncomplete } from '../src/models/sync-errors';
 import type { CompletingSync } from './complete-version';
+import { PipelineIncomplete } from './stage';
 
 /** How many failures the error names; all of them stay in the staging tables. */
 const named = 10;
@@ -43,8 +44,9 @@ export async function refuseFailures(client: PoolClient, sync: CompletingSync): 
     );
   }
   if (counts.open + counts.undiscovered > 0) {
-    throw new Error(
-      `Repository "${sync.repository}": ${counts.open} batches and ${counts.undiscovered} discoveries of sync ${sync.id} are not over; it cannot be completed.`,
+    throw new PipelineIncomplete(
+      `Repository "${sync.repository}": ${counts.open} batches and ${counts.undiscovered} discoveries of sync ${sync.id} are not over, so it cannot be completed. Sync again.`,
+      { repository: sync.repository },
     );
   }
 }

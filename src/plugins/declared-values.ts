@@ -35,11 +35,15 @@ export function faultOfSize(size: number): string | undefined {
   return Number.isInteger(size) ? undefined : 'the size is not a whole number of bytes';
 }
 
+/** Of a url's characters: as many as servers take in a request line. */
+const longestUrl = 8192;
+
 /** What is wrong with a url that upstream or a user gave, or `undefined`. */
 export function faultOfUrl(url: string): string | undefined {
   // The URL standard drops line breaks and escapes the rest; the text itself is stored, though, and shown.
   if (/[\u0000-\u001f\u007f]/.test(url)) return 'the url has a control character';
   if (!isWellFormed(url)) return 'the url is not Unicode text';
+  if (url.length > longestUrl) return `the url is longer than ${longestUrl} characters`;
   if (!URL.canParse(url)) return 'it is not a url';
   const { protocol, username, password } = new URL(url);
   if (!['http:', 'https:', 'file:'].includes(protocol))

@@ -46,6 +46,10 @@ export interface Refused {
 export interface OwnStageContext {
   readonly remote: RemoteSummary;
   readonly signal: AbortSignal;
+}
+
+/** What a stage written against single units works with. */
+export interface UnitStageContext extends OwnStageContext {
   /**
    * Fetches a small file, within the remote's limits, settings and retries.
    *
@@ -59,10 +63,10 @@ export interface UnitStage {
   readonly kind: 'unit';
   /** Which units it sees: only content that is new, or all. */
   readonly units: 'new' | 'all';
-  run(unit: Unit, context: OwnStageContext): Promise<UnitAnswer>;
+  run(unit: Unit, context: UnitStageContext): Promise<UnitAnswer>;
 }
 
-/** A stage written against the batch, as SQL over the staging tables, in one short transaction. */
+/** A stage written against the batch, as SQL over the staging tables, in one short transaction: so it fetches nothing. */
 export interface BatchStage {
   readonly kind: 'batch';
   run(sql: BatchSql, context: OwnStageContext): Promise<void>;

@@ -1,6 +1,7 @@
 import { definePlugin } from '../plugin';
 import { FileContent } from './file-content';
 import { readManifest } from './manifest';
+import { urlBeside } from '../url-beside';
 import { migrations } from './migrations';
 
 /** Plain files, listed by a `PULP_MANIFEST`. */
@@ -14,14 +15,9 @@ export const file = definePlugin({
       for await (const { relativePath, sha256, size } of readManifest(manifest)) {
         yield {
           content: FileContent.declare({ relativePath, digest: sha256 }),
-          artifacts: [{ url: urlOf(remote.url, relativePath), relativePath, sha256, size }],
+          artifacts: [{ url: urlBeside(remote.url, relativePath), relativePath, sha256, size }],
         };
       }
     },
   },
 });
-
-/** The url of a file that stands beside the manifest; each segment is encoded, so a path cannot lead elsewhere. */
-function urlOf(manifestUrl: string, relativePath: string): string {
-  return new URL(relativePath.split('/').map(encodeURIComponent).join('/'), manifestUrl).href;
-}
