@@ -144,9 +144,11 @@ async function runSync(
   // A long sync is a chain of runs: it begins with the first, and each has a history of its own.
   const first = await client.workflow.getHandle(handle.workflowId, handle.firstExecutionRunId).describe();
   const last = await handle.describe();
-  let events = 0;
+  let events = last.historyLength;
   const runs = `WorkflowId = '${handle.workflowId}' and StartTime >= '${first.startTime.toISOString()}'`;
-  for await (const run of client.workflow.list({ query: runs })) events += run.historyLength;
+  for await (const run of client.workflow.list({ query: runs })) {
+    if (run.runId !== last.runId) events += run.historyLength;
+  }
   return { seconds: ((last.closeTime?.getTime() ?? NaN) - first.startTime.getTime()) / 1000, events };
 }
 

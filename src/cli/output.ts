@@ -25,13 +25,10 @@ export class Output {
   constructor({ json = false, quiet = false }: OutputOptions = {}) {
     this.json = json;
     this.quiet = quiet;
-    process.stdout.on('error', this.onError);
-    process.stderr.on('error', this.onError);
+    process.stdout.on('error', () => {
+      this.closed = true;
+    });
   }
-
-  private readonly onError = (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') this.closed = true;
-  };
 
   /** A result: JSON as one document, or lines for people. */
   result(value: unknown, lines: () => readonly string[]): void {
@@ -64,7 +61,6 @@ export class Output {
 
   /** What people have to see, also with `--quiet`. */
   warn(line: string): void {
-    if (this.closed) return;
     if (this.above) this.above(printable(line));
     else process.stderr.write(`${printable(line)}\n`);
   }

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import type { SyncMode } from '../models/sync-models';
 import { plugins } from '../plugins';
+import type { RemoteChanges } from '../repositories/remote-fields';
 import { findVersion } from '../repositories/versions';
 import { discardOpenSync } from '../syncs/end-sync';
 import { SyncAlreadyRunning, SyncFailed, quoted } from '../syncs/errors';
@@ -16,7 +18,7 @@ import { Interrupted, WrongUsage } from './exit-status';
 import { SyncFollower } from './follow-sync';
 import { openDisplay } from './progress-display';
 import { describeChanges } from './remote';
-import { readRemoteOptions } from './remote-options';
+import { anyGiven, readRemoteOptions } from './remote-options';
 import type { RemoteOptions } from './remote-options';
 import type { Session } from './session';
 import { aborted } from './signals';
@@ -42,14 +44,19 @@ export async function runSync(context: CommandContext, repository: string, optio
   refuseContradictions(options);
   const remote = await readRemoteOptions(options);
   const session = await context.open({ temporal: true, start: options.detach ? { for: '--detach' } : true });
+  const request = { repository, mode: options.mirror ? 'mirror' : 'additive', optimize: options.optimize } as const;
+  let running = await findRunningSync(session.client, repository);
   // Services that had stopped know a workflow that still runs: nobody is there who follows it, and it only waits for a worker.
   const interrupted = session.own !== undefined;
   const attaches = options.attach === true || interrupted;
-  // What runs keeps its remote as it is.
-  const running = await findRunningSync(session.client, repository);
   if (running && !attaches) throw new SyncAlreadyRunning(repository, running);
+  if (running && !options.attach && (asksForMore(options, remote) || !(await isOfMode(running, request.mode)))) {
+    // Another sync was asked for than the one that was interrupted: it goes on in the same version.
+    await handleOf(session.client, running).terminate('its services had stopped, and another sync was asked for');
+    running = undefined;
+  }
   if (running) {
-    if (Object.keys(remote).length > 0) output.note('The remote stays as it is while its sync runs.');
+    if (anyGiven(remote)) output.note('The remote stays as it is while its sync runs.');
   } else {
     const changes = await prepareSync(context.storeOf(session), {
       repository,
@@ -64,7 +71,6 @@ export async function runSync(context: CommandContext, repository: string, optio
 
   const begun = performance.now();
   const starter = { client: session.client, taskQueue: context.settings.taskQueue };
-  const request = { repository, mode: options.mirror ? 'mirror' : 'additive', optimize: options.optimize } as const;
   const execution = attaches
     ? await startOrAttach(starter, request)
     : { ...(await startSync(starter, request)), attached: false };
@@ -138,6 +144,15 @@ async function stopHere(
       repository,
     },
   );
+}
+
+/** Whether a sync that was begun with a bare command would not do what is asked for now. */
+function asksForMore({ type, optimize, discard }: SyncOptions, remote: RemoteChanges): boolean {
+  return type !== undefined || !optimize || discard === true || anyGiven(remote);
+}
+
+async function isOfMode({ runId }: SyncExecution, mode: SyncMode): Promise<boolean> {
+  return (await findSyncOfRun(runId))?.mode === mode;
 }
 
 function refuseContradictions({ attach, detach, discard, wait }: SyncOptions): void {

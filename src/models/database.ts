@@ -13,16 +13,17 @@ export interface Database {
   close(): Promise<void>;
 }
 
-/**
- * No hang lasts: a server that does not answer is an error after half a minute, a connection whose other end has gone is noticed
- * soon, and a process that stands still inside a transaction loses it, and its locks.
- */
+/** No hang lasts for ever: neither one while connecting, nor where the other end of a connection has gone, nor one of a query. */
 const bounds = {
   connectionTimeoutMillis: 30_000,
   keepAlive: true,
   keepAliveInitialDelayMillis: 10_000,
-  idle_in_transaction_session_timeout: 60_000,
+  /** Longer than any statement takes: the removals of a version with ten million contents. */
+  query_timeout: 30 * 60_000,
 };
+
+/** A process that stands still inside a transaction loses it after a minute, and its locks; set here, as a proxy may not know it. */
+const begin = "begin; set local idle_in_transaction_session_timeout = '60s'";
 
 /** Opens the database at a `postgres://` url and binds the models to it; connects when first used. */
 export function openDatabase(url: string, options: { readonly connections?: number } = {}): Database {
@@ -39,7 +40,7 @@ export function openDatabase(url: string, options: { readonly connections?: numb
     logging: false,
     define: { underscored: true },
     pool: { max: 5 },
-    dialectOptions: bounds,
+    dialectOptions: { ...bounds }, // Sequelize writes into it
   });
   initRepositoryModels(sequelize);
   initContentModels(sequelize);
@@ -63,7 +64,7 @@ export async function inTransaction<T>(pool: Pool, work: (client: PoolClient) =>
   };
   client.on('error', onError);
   try {
-    await client.query('begin');
+    await client.query(begin);
     const result = await work(client);
     await client.query('commit');
     return result;

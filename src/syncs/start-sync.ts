@@ -2,6 +2,7 @@ import type { Client } from '@temporalio/client';
 import { ServiceError, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { NamespaceNotFoundError } from '@temporalio/common';
 
+import { displayTarget } from '../downloads/display-url';
 import { asError } from '../errors';
 import { CannotSync } from '../models/sync-errors';
 import { findRepository } from '../repositories/repositories';
@@ -41,7 +42,7 @@ export async function startSync({ client, taskQueue }: SyncStarter, request: Syn
       args: [{ repository, mode, optimize }],
       workflowIdConflictPolicy: 'FAIL',
       staticSummary: cutToBytes(`${repository} from ${remote.name} · ${remote.policy} · ${mode}`, summaryBytes),
-      staticDetails: `Syncs the ${remote.type} repository **${repository}** from ${remote.url}`,
+      staticDetails: `Syncs the ${remote.type} repository **${repository}** from ${displayTarget(new URL(remote.url))}`,
       typedSearchAttributes: [
         { key: { name: 'PenstockRepository', type: 'KEYWORD' }, value: repository },
         { key: { name: 'PenstockStage', type: 'KEYWORD' }, value: 'opening' },

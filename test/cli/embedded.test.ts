@@ -47,6 +47,20 @@ it('stops cleanly at Ctrl-C and goes on where it stopped', async () => {
   expect((await penstock.run(['sync', 'files'])).stdout).toMatch(/^files: version 2: 1 added/);
 });
 
+it('does what it is asked for after a kill, not what the killed command was asked for', async () => {
+  upstream.put('other.txt', 'other');
+  upstream.remove('slow.txt');
+  upstream.misbehave.set('other.txt', () => undefined);
+  const killed = penstock.start(['sync', 'files']);
+  await killed.printed('Parsing Metadata');
+  await killed.signal('SIGKILL');
+  upstream.misbehave.clear();
+  const { stdout, status } = await penstock.run(['sync', 'files', '--mirror']);
+  expect(stdout).toMatch(/^files: version 3: 1 added, 1 removed, 11 present\n/);
+  expect(status).toBe(0);
+  expect(await servers()).toEqual([]);
+});
+
 it('is found by other commands while it is up, taken over when it is killed, and stops at SIGTERM', async () => {
   const up = penstock.start(['up']);
   await up.printed('Ready.');
@@ -67,14 +81,14 @@ it('is found by other commands while it is up, taken over when it is killed, and
   await up.signal('SIGKILL');
   const { status, stdout, stderr } = await attached.ended();
   expect(stderr).toContain('this process runs them now');
-  expect(stdout).toMatch(/^files: version 3: 1 added, 1 removed, 11 present\n/);
+  expect(stdout).toMatch(/^files: version 4: 1 added, 0 removed, 12 present\n/);
   expect(status).toBe(0);
   expect(await servers()).toEqual([]);
 });
 
 it('starts only what a command needs, and stops it', async () => {
   const { repositories } = await penstock.json<{ repositories: unknown[] }>('repository', 'list');
-  expect(repositories).toMatchObject([{ name: 'files', latestVersion: 3 }]);
+  expect(repositories).toMatchObject([{ name: 'files', latestVersion: 4 }]);
   const up = penstock.start(['up', '--json']);
   await up.printed('webUi');
   expect(JSON.parse(up.stdout)).toMatchObject({ taskQueue: 'penstock' });
