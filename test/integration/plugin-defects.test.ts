@@ -22,7 +22,6 @@ describe('a defect of a plugin ends its sync', () => {
   }
 
   it('where it makes a url of what is none', async () => {
-     
     const start: Step = async function* ({ remote, metadata }) {
       const { url } = await metadata(remote.url);
       throw new Error(`not reached: ${new URL('//[', url).href}`);
