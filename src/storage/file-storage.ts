@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
-import { mkdir, readdir, rm, stat, unlink } from 'node:fs/promises';
+import { mkdir, opendir, readdir, rm, stat, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 
 import { asError, PenstockError } from '../errors';
 import { DiskFlush } from './disk-flush';
 import { FileWriter, type FileCalls } from './file-writer';
-import type { Storage, StorageWriter } from './storage';
+import type { ListedFile, Storage, StorageWriter } from './storage';
 
 /** A key that is no relative path of plain names, and so might lead out of the storage. */
 export class InvalidStorageKey extends PenstockError {}
@@ -47,6 +47,11 @@ export class FileStorage implements Storage {
     return new FileStorage(folder, files, await DiskFlush.syncsFileSystem(folder));
   }
 
+  /** A storage for one who only looks: no folder is made and nothing is removed. */
+  static forReading(root: string): FileStorage {
+    return new FileStorage(resolve(root), fs, false);
+  }
+
   create(): StorageWriter {
     this.#count += 1;
     const temporary = join(this.#temporary, `${this.#prefix}-${this.#count}`);
@@ -70,6 +75,10 @@ export class FileStorage implements Storage {
 
   read(key: string, range?: { readonly start: number; readonly end: number }): Readable {
     return fs.createReadStream(this.#pathOf(key), { highWaterMark: 256 * 1024, ...range });
+  }
+
+  list(prefix: string): AsyncIterable<ListedFile> {
+    return prefix === '' ? filesBelow(this.root, '') : filesBelow(this.#pathOf(prefix), `${prefix}/`);
   }
 
   async remove(key: string): Promise<void> {
@@ -101,6 +110,21 @@ export class FileStorage implements Storage {
 function isMissing(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+/** Entry by entry, as a folder may have millions; each is looked at by a synchronous call, for the same reason as above. */
+async function* filesBelow(folder: string, prefix: string): AsyncGenerator<ListedFile> {
+  const entries = await opendir(folder, { bufferSize: 256 }).catch((error: unknown) => {
+    if (!isMissing(error)) throw error;
+  });
+  if (!entries) return;
+  for await (const { name } of entries) {
+    // The file system's own, where the root is one's root: most users may not even look into it.
+    if (prefix === '' && name === 'lost+found') continue;
+    const found = fs.statSync(`${folder}/${name}`, { throwIfNoEntry: false });
+    if (found?.isDirectory()) yield* filesBelow(`${folder}/${name}`, `${prefix}${name}/`);
+    else if (found) yield { key: prefix + name, size: found.size, modifiedAt: found.mtime };
+  }
 }
 
 async function removeLeftovers(folder: string): Promise<void> {

@@ -11,12 +11,25 @@ export interface Storage {
   sizeOf(key: string): Promise<number | undefined>;
   /** Streams what lies under a key; `start` and `end` are byte offsets, both inclusive. */
   read(key: string, range?: { readonly start: number; readonly end: number }): Readable;
+  /**
+   * All that lies under keys which begin with `prefix`, a folder such as `metadata/12`, in any order; everything for `''`, and
+   * then also what was begun under `tmp/` and not put in place. What comes or goes meanwhile may be in it or not.
+   */
+  list(prefix: string): AsyncIterable<ListedFile>;
   /** Removes what lies under a key; nothing there is no error. */
   remove(key: string): Promise<void>;
   /** Removes all that lies under keys which begin with `prefix`, a folder such as `metadata/12`. */
   removeAll(prefix: string): Promise<void>;
   /** Returns once all that was put in place before the call survives a power failure. */
   flush(): Promise<void>;
+}
+
+/** What lies under a key. */
+export interface ListedFile {
+  readonly key: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly modifiedAt: Date;
 }
 
 /** A file that is being written. Exactly one of `commit` and `discard` ends it. */

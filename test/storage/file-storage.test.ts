@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import * as fs from 'node:fs';
-import { mkdtemp, readFile, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -8,7 +8,7 @@ import { buffer } from 'node:stream/consumers';
 import { DiskFlush } from '../../src/storage/disk-flush';
 import { FileStorage, InvalidStorageKey } from '../../src/storage/file-storage';
 import { StorageFull } from '../../src/storage/storage-full';
-import type { StorageWriter } from '../../src/storage/storage';
+import type { ListedFile, StorageWriter } from '../../src/storage/storage';
 
 const small = Buffer.from('a small file');
 const large = Buffer.alloc(3_000_000, 'large');
@@ -115,6 +115,70 @@ describe('the storage on the file system', () => {
     await utimes(join(root, 'tmp', 'old'), longAgo, longAgo);
     await FileStorage.open(root);
     expect(await temporaryFiles()).toEqual(['new']);
+  });
+});
+
+describe('the list of a storage', () => {
+  async function listed(storage: FileStorage, prefix: string): Promise<ListedFile[]> {
+    const files: ListedFile[] = [];
+    for await (const each of storage.list(prefix)) files.push(each);
+    return files.sort((a, b) => (a.key < b.key ? -1 : 1));
+  }
+  const keys = async (storage: FileStorage, prefix: string) => (await listed(storage, prefix)).map(({ key }) => key);
+
+  it('has key, size and time of every file, temporary ones too', async () => {
+    const storage = await FileStorage.open(root);
+    await put(storage, 'artifact/ab/cdef', small);
+    await put(storage, 'artifact/ab/empty', Buffer.alloc(0));
+    await put(storage, 'metadata/1/a', large);
+    await writeFile(join(root, 'tmp', 'begun'), small);
+    const moment = new Date('2024-05-06T07:08:09Z');
+    await utimes(join(root, 'artifact/ab/cdef'), moment, moment);
+
+    const files = await listed(storage, '');
+    expect(files.map(({ key, size }) => [key, size])).toEqual([
+      ['artifact/ab/cdef', small.length],
+      ['artifact/ab/empty', 0],
+      ['metadata/1/a', large.length],
+      ['tmp/begun', small.length],
+    ]);
+    expect(files[0]?.modifiedAt).toEqual(moment);
+  });
+
+  it('has what lies below a folder, and not beside it', async () => {
+    const storage = await FileStorage.open(root);
+    for (const key of ['metadata/1/a', 'metadata/1/b', 'metadata/12/a']) await put(storage, key, small);
+    expect(await keys(storage, 'metadata/1')).toEqual(['metadata/1/a', 'metadata/1/b']);
+    expect(await keys(storage, 'metadata/2')).toEqual([]);
+    expect(() => storage.list('../outside')).toThrow(InvalidStorageKey);
+  });
+
+  it('gives files while it goes on, and can be left', async () => {
+    const storage = await FileStorage.open(root);
+    for (let index = 0; index < 600; index += 1) await put(storage, `artifact/ab/${index}`, small);
+    for await (const { key } of storage.list('artifact')) {
+      expect(key).toMatch(/^artifact\/ab\/\d+$/);
+      break;
+    }
+    // What is removed after it was found and before it is looked at is left out.
+    let found = 0;
+    for await (const { key } of storage.list('artifact')) {
+      found += 1;
+      if (found === 1) {
+        await storage.removeAll('artifact');
+        expect(key).not.toBe('');
+      }
+    }
+    expect(found).toBe(1);
+  });
+
+  it("leaves out the file system's own folder, and is empty where there is no storage", async () => {
+    await mkdir(join(root, 'lost+found'));
+    await writeFile(join(root, 'lost+found', '#12'), small);
+    expect(await keys(FileStorage.forReading(root), '')).toEqual([]);
+    expect(await keys(FileStorage.forReading(join(root, 'nowhere')), '')).toEqual([]);
+    expect(fs.existsSync(join(root, 'nowhere'))).toBe(false);
+    expect(fs.existsSync(join(root, 'tmp'))).toBe(false);
   });
 });
 
