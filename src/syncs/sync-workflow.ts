@@ -27,8 +27,12 @@ export function workflowIdOf(repository: string): string {
 }
 
 /** The workflow that syncs a repository now, if one does. */
-export async function findRunning(client: Client, repository: string): Promise<SyncExecution | undefined> {
-  const workflowId = workflowIdOf(repository);
+export function findRunning(client: Client, repository: string): Promise<SyncExecution | undefined> {
+  return findRunningWorkflow(client, workflowIdOf(repository));
+}
+
+/** The workflow of an id, if it runs now. */
+export async function findRunningWorkflow(client: Client, workflowId: string): Promise<SyncExecution | undefined> {
   try {
     const { status, runId, startTime, raw } = await client.workflow.getHandle(workflowId).describe();
     if (status.name !== 'RUNNING') return undefined;
