@@ -13,6 +13,7 @@ const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   repository: async () => (await import('./repository.js')).repositoryCommand,
   version: async () => (await import('./version.js')).versionCommand,
   content: async () => (await import('./content.js')).contentCommand,
+  check: async () => (await import('./check.js')).checkCommand,
   worker: async () => (await import('./worker.js')).workerCommand,
   migrate: async () => (await import('./migrate.js')).migrateCommand,
   replay: async () => (await import('./replay.js')).replayCommand,

@@ -29,6 +29,7 @@ it('shows help with examples for every command', async () => {
     'repository',
     'version',
     'content',
+    'check',
     'worker',
     'migrate',
     'replay',
@@ -36,9 +37,16 @@ it('shows help with examples for every command', async () => {
   ];
   for (const command of commands) expect(stdout).toContain(`\n  ${command} `);
   const helps = await Promise.all(
-    [['sync'], ['sync', 'show'], ['up'], ['remote', 'create'], ['content', 'list'], ['replay'], ['completion']].map(
-      (path) => penstock.run([...path, '--help']),
-    ),
+    [
+      ['sync'],
+      ['sync', 'show'],
+      ['up'],
+      ['remote', 'create'],
+      ['content', 'list'],
+      ['check'],
+      ['replay'],
+      ['completion'],
+    ].map((path) => penstock.run([...path, '--help'])),
   );
   for (const { stdout: help, status } of helps) {
     expect(help).toMatch(/\nExamples:\n {2}\$ /);
@@ -52,6 +60,7 @@ it.each([
   [['sync'], "missing required argument 'name'"],
   [['sync', 'list', '--limit', 'many'], 'Expected a whole number'],
   [['sync', 'x', '--attach', '--discard'], 'contradict each other'],
+  [['check', '--older-than', 'x'], 'Expected a whole number'],
   [['content', 'show', 'x'], 'The id of a content is a number; found "x".'],
 ])('ends with 2 for %j', async (args, message) => {
   const { status, stderr } = await penstock.run(args);
