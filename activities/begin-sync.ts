@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 
 import type { Policy } from '../src/models/repository-models';
+import { beginVersion } from '../src/repositories/new-version';
 import { removeStaging } from '../src/staging/discard-sync';
 import { currentFence, currentWorkflow } from './current-workflow';
 import type { OpenVersionInput } from './open-version';
@@ -46,15 +47,12 @@ export async function takeOver(client: PoolClient, syncId: string): Promise<void
   if (rowCount === 0) throw notCurrent(`Sync ${syncId}`, true);
 }
 
-/** Begins a version, and the sync that makes it. */
+/** Begins a version of a repository that is locked, and the sync that makes it. */
 export async function beginSync(client: PoolClient, target: Target, input: OpenVersionInput): Promise<string> {
   await removeLeftOvers(client, target.repositoryId);
-  const { rows } = await client.query<{ id: string }>(
-    `insert into repository_versions (repository_id, number)
-     select $1, coalesce(max(number), 0) + 1 from repository_versions where repository_id = $1 returning id`,
-    [target.repositoryId],
-  );
-  const syncId = await insertSync(client, target, input, 'running', rows[0]?.id ?? null);
+  const { versionId, baseVersion } = await beginVersion(client, target.repositoryId);
+  // The newest version may have been deleted, or rolled back, since the target was looked for.
+  const syncId = await insertSync(client, { ...target, latest: baseVersion }, input, 'running', versionId);
   await client.query(
     `with begun as (update syncs set discoveries = 1 where id = $1)
      insert into sync_discoveries (sync_id, number, step) values ($1, 1, 'start')`,

@@ -1,6 +1,8 @@
 import type { PoolClient } from 'pg';
 
 import { inTransaction } from '../src/models/database';
+import { countContents } from '../src/repositories/count-contents';
+import { markComplete } from '../src/repositories/new-version';
 import { removeIncompleteVersion, removeStaging } from '../src/staging/discard-sync';
 import { metadataPrefix } from '../src/storage/storage';
 import { currentFence } from './current-workflow';
@@ -69,7 +71,12 @@ export interface CompletingSync {
   readonly plugin: string;
 }
 
+/** Locks the repository and then the sync, as everything does that changes versions. */
 async function lockSync(client: PoolClient, syncId: string): Promise<CompletingSync> {
+  await client.query(
+    'select 1 from repositories where id = (select repository_id from syncs where id = $1) for update',
+    [syncId],
+  );
   const { rows } = await client.query<CompletingSync & { current: boolean }>(
     `select sync.fence <= $2 as current, sync.id, repository.name as repository, repository.id as "repositoryId", version.id as "versionId",
             version.number, sync.state, sync.mode, repository.type as plugin
@@ -85,43 +92,20 @@ async function lockSync(client: PoolClient, syncId: string): Promise<CompletingS
   return sync;
 }
 
-async function closeVersion(
-  client: PoolClient,
-  { id, repositoryId, versionId, number }: CompletingSync,
-): Promise<void> {
-  await client.query(
-    `insert into repository_version_counts (version_id, type, added, removed, present)
-     select $1, content.type,
-            count(*) filter (where held.version_added = $3 and held.version_removed is null),
-            count(*) filter (where held.version_removed = $3),
-            count(*) filter (where held.version_removed is null)
-       from repository_contents held join contents content on content.id = held.content_id
-      where held.repository_id = $2 and (held.version_removed is null or held.version_removed = $3)
-      group by content.type`,
-    [versionId, repositoryId, number],
-  );
-  const { rows } = await client.query<{ added: number; removed: number }>(
-    `select coalesce(sum(added), 0)::int as added, coalesce(sum(removed), 0)::int as removed
-       from repository_version_counts where version_id = $1`,
-    [versionId],
-  );
-  const changed = rows[0] && rows[0].added + rows[0].removed > 0;
-  await archiveProgress(client, id, rows[0]?.removed ?? 0);
+async function closeVersion(client: PoolClient, sync: CompletingSync): Promise<void> {
+  const { added, removed } = await countContents(client, sync);
+  const changed = added + removed > 0;
+  await archiveProgress(client, sync.id, removed);
   await client.query(
     `update syncs set state = 'completed', finished_at = now(), error = null,
             result_version = case when $2 then $3 else base_version end,
             downloaded = (select coalesce(sum(downloaded), 0) from sync_batches where sync_id = $1),
             downloaded_bytes = (select coalesce(sum(downloaded_bytes), 0) from sync_batches where sync_id = $1)
       where id = $1`,
-    [id, changed, number],
+    [sync.id, changed, sync.number],
   );
-  if (changed) {
-    await client.query('update repository_versions set complete = true, completed_at = now() where id = $1', [
-      versionId,
-    ]);
-  } else {
-    await removeIncompleteVersion(client, versionId);
-  }
+  if (changed) await markComplete(client, sync);
+  else await removeIncompleteVersion(client, sync.versionId);
 }
 
 /** Writes the progress down as it stands, as the batches that it is read from will be gone. */

@@ -40,6 +40,8 @@ export class Repository extends Model<InferAttributes<Repository>, InferCreation
   declare name: string;
   declare type: string;
   declare remoteId: string | null;
+  /** So many of the newest complete versions are kept; null: all. */
+  declare retainRepoVersions: CreationOptional<number | null>;
   declare createdAt: CreationOptional<Date>;
   declare updatedAt: CreationOptional<Date>;
   declare remote?: NonAttribute<Remote | null>;
@@ -119,6 +121,7 @@ export function initRepositoryModels(sequelize: Sequelize): void {
       name: required(),
       type: required(),
       remoteId: DataTypes.BIGINT,
+      retainRepoVersions: DataTypes.INTEGER,
       createdAt: DataTypes.DATE,
       updatedAt: DataTypes.DATE,
     },

@@ -1,4 +1,5 @@
 import { PenstockError } from '../errors';
+import { quoted } from '../syncs/errors';
 
 /** A value that a user gave for a field cannot be used; nothing was changed. */
 export class InvalidValue extends PenstockError {
@@ -38,6 +39,30 @@ export class VersionNotFound extends PenstockError {
     super(
       `Repository "${repository}" has no complete version ${number}${why}. "penstock version list ${repository}" shows those that there are.`,
       { repository, found: String(number) },
+    );
+  }
+}
+
+/** The version is the last complete one of its repository, which always has one. */
+export class LastVersion extends PenstockError {
+  constructor(repository: string, number: number) {
+    super(
+      `Version ${number} is the last complete one of repository "${repository}" and cannot be deleted. "penstock repository delete ${quoted(repository)}" deletes the repository.`,
+      { repository, found: String(number) },
+    );
+  }
+}
+
+/** What cannot be done while a sync has begun a version and not completed it. */
+export class IncompleteVersion extends PenstockError {
+  /** @param what the sentence that says what cannot be done, and why. */
+  constructor(repository: string, incomplete: number, what: string) {
+    const name = quoted(repository);
+    super(
+      [what, `Finish that version:  penstock sync ${name}`, `Throw it away:        penstock sync discard ${name}`].join(
+        '\n',
+      ),
+      { repository, found: String(incomplete) },
     );
   }
 }

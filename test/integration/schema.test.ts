@@ -99,6 +99,7 @@ describe('the schema', () => {
     expect(applied.map(({ name }) => name)).toEqual([
       '0001-content-and-versions',
       '0002-syncs',
+      '0003-version-retention',
       'file/0001-file-contents',
     ]);
     await expect(migrate(sequelize, plugins)).resolves.toEqual([]);

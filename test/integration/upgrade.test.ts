@@ -1,0 +1,54 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+
+import { openDatabase } from '../../src/models/database';
+import type { Database } from '../../src/models/database';
+import { allMigrations, migrate } from '../../src/models/migrate';
+import { plugins } from '../../src/plugins';
+import { createDatabase } from '../services/database';
+import type { TestDatabase } from '../services/database';
+
+describe('a database of an earlier Penstock', () => {
+  let testDatabase: TestDatabase;
+  let database: Database;
+
+  beforeAll(async () => {
+    testDatabase = await createDatabase();
+    database = openDatabase(testDatabase.url);
+  });
+  afterAll(async () => {
+    await database.close();
+    await testDatabase.drop();
+  });
+
+  it('gets numbers for its next versions, and keeps all that it has', async () => {
+    const { pool, sequelize } = database;
+    const added = '0003-version-retention';
+    await pool.query('create table schema_migrations (name text primary key, applied_at timestamptz default now())');
+    for (const { name, sql } of allMigrations(plugins).filter((each) => each.name !== added)) {
+      await pool.query(sql);
+      await pool.query('insert into schema_migrations (name) values ($1)', [name]);
+    }
+    await pool.query(
+      `with repository as (
+         insert into repositories (name, type) values ('new', 'file'), ('synced', 'file'), ('syncing', 'file') returning id, name
+       )
+       insert into repository_versions (repository_id, number, complete, completed_at)
+       select id, number, complete, case when complete then now() end
+         from repository
+         join (values ('new', 0, true), ('synced', 0, true), ('synced', 7, true), ('syncing', 3, true), ('syncing', 4, false))
+              as version (name, number, complete) using (name)`,
+    );
+    const read = async (table: string, columns: string) =>
+      (await pool.query(`select ${columns} from ${table} order by id`)).rows as unknown[];
+    const versions = await read('repository_versions', '*');
+
+    await expect(migrate(sequelize, plugins)).resolves.toEqual([added]);
+    expect(await read('repositories', 'name, next_version, retain_repo_versions')).toEqual([
+      { name: 'new', next_version: 1, retain_repo_versions: null },
+      { name: 'synced', next_version: 8, retain_repo_versions: null },
+      { name: 'syncing', next_version: 4, retain_repo_versions: null },
+    ]);
+    expect(await read('repository_versions', '*')).toEqual(versions);
+    await expect(pool.query('update repositories set retain_repo_versions = 0')).rejects.toThrow(/check constraint/);
+  });
+});
