@@ -1,8 +1,9 @@
 import type { Pool } from 'pg';
 
 import type { PluginRegistry } from '../plugins';
-import type { Column } from '../plugins/content-type';
+import type { Column, ContentType } from '../plugins/content-type';
 import { ContentNotFound } from './errors';
+import { findVersion } from './versions';
 
 /** One file of a content. */
 export interface ContentFile {
@@ -44,7 +45,11 @@ interface Store {
 
 const pageSize = 1000;
 
-/** The contents of a version in the order of their ids, read page by page: memory does not grow with the repository. */
+/**
+ * The contents of a version in the order of their ids, read page by page: memory does not grow with the repository.
+ *
+ * @throws {@link VersionNotFound} at the end, where the version was deleted meanwhile.
+ */
 export async function* listContents(store: Store, selection: ContentSelection): AsyncGenerator<ListedContent> {
   let { after, limit } = selection;
   while (limit > 0) {
@@ -62,10 +67,12 @@ export async function* listContents(store: Store, selection: ContentSelection): 
     );
     yield* await withDetails(store, rows);
     const last = rows.at(-1);
-    if (!last || rows.length < pageSize) return;
+    if (!last || rows.length < pageSize) break;
     after = last.id;
     limit -= rows.length;
   }
+  // Its number is never used twice: a version that is there now was there for every page.
+  await findVersion(selection.repository, selection.version);
 }
 
 /** One content with its files. @throws {@link ContentNotFound} */
@@ -100,25 +107,30 @@ async function withDetails<Row extends { readonly id: string; readonly type: str
 ): Promise<(Row & ContentView)[]> {
   if (rows.length === 0) return [];
   const files = await filesOf(store.pool, rows);
+  const fields = await fieldsOf(store, rows, ({ columns }) => columns);
+  return rows.map((row) => ({ ...row, fields: fields.get(row.id) ?? {}, files: files.get(row.id) ?? [] }));
+}
+
+/** Fields of the contents of one page, by their ids; a query for each type. */
+export async function fieldsOf(
+  { pool, plugins }: Store,
+  rows: readonly { readonly id: string; readonly type: string }[],
+  wanted: (type: ContentType) => readonly Column[],
+): Promise<Map<string, Readonly<Record<string, unknown>>>> {
   const fields = new Map<string, Readonly<Record<string, unknown>>>();
   for (const type of new Set(rows.map((row) => row.type))) {
-    const table = tableOf(store.plugins, type);
+    const content = plugins.all.flatMap((plugin) => plugin.contents).find(({ name }) => name === type);
     // A plugin that is no longer installed has left its contents behind.
-    if (!table) continue;
-    const columns = table.columns.map(({ name, field }) => `${name} as "${field}"`).join(', ');
+    if (!content) continue;
+    const columns = wanted(content).map(({ name, field }) => `${name} as "${field}"`);
     const ids = rows.filter((row) => row.type === type).map(({ id }) => id);
-    const details = await store.pool.query<Record<string, unknown> & { content_id: string }>(
-      `select content_id, ${columns} from ${table.name} where content_id = any($1::bigint[])`,
+    const details = await pool.query<Record<string, unknown> & { content_id: string }>(
+      `select content_id, ${columns.join(', ')} from ${content.table} where content_id = any($1::bigint[])`,
       [ids],
     );
     for (const { content_id: id, ...values } of details.rows) fields.set(id, values);
   }
-  return rows.map((row) => ({ ...row, fields: fields.get(row.id) ?? {}, files: files.get(row.id) ?? [] }));
-}
-
-function tableOf(plugins: PluginRegistry, type: string): { name: string; columns: readonly Column[] } | undefined {
-  const content = plugins.all.flatMap((plugin) => plugin.contents).find(({ name }) => name === type);
-  return content && { name: content.table, columns: content.columns };
+  return fields;
 }
 
 async function filesOf(pool: Pool, rows: readonly { readonly id: string }[]): Promise<Map<string, ContentFile[]>> {
