@@ -137,3 +137,6 @@ export function wholeNumber(from: number, to = Number.MAX_SAFE_INTEGER): (text: 
     throw new InvalidArgumentError(`Expected a whole number ${range}.`);
   };
 }
+
+/** Reads the number of a version, as PostgreSQL's `integer` holds it. */
+export const versionNumber = wholeNumber(0, 2 ** 31 - 1);

@@ -4,7 +4,7 @@ import { findContent, listContents } from '../repositories/contents';
 import type { ContentFile, ContentView } from '../repositories/contents';
 import { findVersion } from '../repositories/versions';
 import { formatBytes } from './amounts';
-import { run, wholeNumber, withExamples, withOutput } from './command';
+import { run, versionNumber, wholeNumber, withExamples, withOutput } from './command';
 import { WrongUsage } from './exit-status';
 import type { OutputOptions } from './output';
 
@@ -22,7 +22,7 @@ function addList(content: Command): void {
     .command('list')
     .description('list the contents of a version; with --json, a line of JSON for each')
     .argument('<repository>')
-    .option('--version <n>', 'the version; the newest complete one where none is given', wholeNumber(0))
+    .option('--version <n>', 'the version; the newest complete one where none is given', versionNumber)
     .option('--limit <n>', 'at most so many', wholeNumber(1))
     .option('--after <id>', 'go on after this content', '0')
     .option('--type <type>', 'only contents of this type, as file.file');
@@ -89,6 +89,7 @@ function describeFile({ relativePath, stored, size }: ContentFile): string {
   return `${relativePath} (${size === null ? 'size not known' : formatBytes(size)}, ${stored ? 'stored' : 'on demand'})`;
 }
 
-function shown(value: unknown): string {
+/** The value of a field, as text. */
+export function shown(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }

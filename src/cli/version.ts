@@ -2,12 +2,27 @@ import type { Command } from 'commander';
 
 import { findVersion, listVersions } from '../repositories/versions';
 import { formatCount, formatDate } from './amounts';
-import { run, wholeNumber, withExamples, withOutput } from './command';
+import { run, versionNumber, wholeNumber, withExamples, withOutput } from './command';
 import type { OutputOptions } from './output';
+import { addDelete } from './version-delete';
+import { addDiff } from './version-diff';
+import { addRollback } from './version-rollback';
 
 /** `penstock version`. */
 export function versionCommand(program: Command): void {
   const version = program.command('version').description('the complete versions of repositories');
+  addList(version);
+  addShow(version);
+  addDiff(version);
+  addRollback(version);
+  addDelete(version);
+  withExamples(version, [
+    ['penstock version list files', ''],
+    ['penstock version diff files 3 4', 'what has changed from version 3 to version 4'],
+  ]);
+}
+
+function addList(version: Command): void {
   const list = version
     .command('list')
     .description('list the complete versions of a repository, the newest first')
@@ -33,12 +48,14 @@ export function versionCommand(program: Command): void {
     }),
   );
   withExamples(list, [['penstock version list files', '']]);
+}
 
+function addShow(version: Command): void {
   const show = version
     .command('show')
     .description('show a complete version, the newest where none is given')
     .argument('<repository>')
-    .argument('[number]', 'the version', wholeNumber(0));
+    .argument('[number]', 'the version', versionNumber);
   withOutput(show).action((repository: string, number: number | undefined, options: OutputOptions) =>
     run(options, async (context) => {
       await context.open();
