@@ -1,4 +1,4 @@
-import { Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 
 import { plugins } from '../plugins';
@@ -12,9 +12,10 @@ import {
   viewRepository,
 } from '../repositories/repositories';
 import type { RepositoryView } from '../repositories/repositories';
+import { setRetention } from '../repositories/retain-versions';
 import { listSyncs } from '../syncs/sync-views';
 import { findRunning } from '../syncs/sync-workflow';
-import { formatDate } from './amounts';
+import { formatDate, plural } from './amounts';
 import { run, withExamples, withOutput } from './command';
 import { WrongUsage } from './exit-status';
 import type { OutputOptions } from './output';
@@ -39,17 +40,25 @@ function addCreate(repository: Command): void {
     .description('create a repository; "penstock sync NAME --url URL" does that too')
     .argument('<name>')
     .option('--type <plugin>', `the plugin: ${plugins.map(({ name }) => name).join(', ')}`, 'file')
-    .option('--remote <name>', 'the remote that it is synced from');
-  withOutput(command).action((name: string, options: OutputOptions & { type: string; remote?: string }) =>
+    .option('--remote <name>', 'the remote that it is synced from')
+    .addOption(retainVersions());
+  type Options = OutputOptions & { type: string; remote?: string; retainVersions?: Retained };
+  withOutput(command).action((name: string, options: Options) =>
     run(options, async (context) => {
-      const { type, remote } = options;
+      const { type, remote, retainVersions: retained = 'none' } = options;
       const { database, plugins: registry } = context.storeOf(await context.open());
-      await createRepository({ database, plugins: registry }, { name, type, remote });
+      await createRepository(
+        { database, plugins: registry },
+        { name, type, remote, retainRepoVersions: retention(retained) },
+      );
       const view = await viewRepository(name);
       context.output.result(view, () => (context.output.quiet ? [] : [`Repository "${name}" is created.`]));
     }),
   );
-  withExamples(command, [['penstock repository create files --remote files', '']]);
+  withExamples(command, [
+    ['penstock repository create files --remote files', ''],
+    ['penstock repository create files --remote files --retain-versions 10', 'the newest ten are kept'],
+  ]);
 }
 
 function addList(repository: Command): void {
@@ -99,23 +108,35 @@ function addShow(repository: Command): void {
 function addUpdate(repository: Command): void {
   const command = repository
     .command('update')
-    .description('give a repository another remote, or none')
+    .description('give a repository another remote, or none, or let it keep fewer versions, or more')
     .argument('<name>')
     .addOption(new Option('--remote <name>', 'the remote that it is synced from'))
-    .addOption(new Option('--no-remote', 'none'));
-  withOutput(command).action((name: string, options: OutputOptions & { remote?: string | false }) =>
+    .addOption(new Option('--no-remote', 'none'))
+    .addOption(retainVersions());
+  type Options = OutputOptions & { remote?: string | false; retainVersions?: Retained };
+  withOutput(command).action((name: string, options: Options) =>
     run(options, async (context) => {
       // `--no-remote` makes commander think that the standard is true.
-      const remote = options.remote as string | boolean | undefined;
-      if (remote === undefined || remote === true)
-        throw new WrongUsage('Nothing to update: give --remote NAME or --no-remote.');
+      const given = options.remote as string | boolean | undefined;
+      const remote = given === false ? null : given === true ? undefined : given;
+      const { retainVersions: retained } = options;
+      if (remote === undefined && retained === undefined)
+        throw new WrongUsage('Nothing to update: give --remote NAME, --no-remote or --retain-versions N.');
       const { database } = await context.open();
-      await updateRepository(database, name, { remote: remote === false ? null : remote });
+      if (remote !== undefined) await updateRepository(database, name, { remote });
+      const deleted = retained === undefined ? 0 : await setRetention(database, name, retention(retained));
       const view = await viewRepository(name);
-      context.output.result(view, () => (context.output.quiet ? [] : [`Repository "${name}" is updated.`]));
+      context.output.result(view, () => {
+        if (context.output.quiet) return [];
+        const what = deleted === 0 ? '' : ` Its oldest versions are deleted: ${plural(deleted, 'version')}.`;
+        return [`Repository "${name}" is updated.${what}`];
+      });
     }),
   );
-  withExamples(command, [['penstock repository update files --remote mirror', '']]);
+  withExamples(command, [
+    ['penstock repository update files --remote mirror', ''],
+    ['penstock repository update files --retain-versions 10', 'the newest ten are kept, and older ones go now'],
+  ]);
 }
 
 function addDelete(repository: Command): void {
@@ -136,6 +157,25 @@ function addDelete(repository: Command): void {
   withExamples(command, [['penstock repository delete files', '']]);
 }
 
+/** Commander makes an empty text of null, so the absence of a limit has a word. */
+type Retained = number | 'none';
+
+function retainVersions(): Option {
+  return new Option(
+    '--retain-versions <n|none>',
+    'keep so many of the newest complete versions; none: keep all',
+  ).argParser((text): Retained => {
+    if (text === 'none') return text;
+    const value = /^\d{1,10}$/.test(text) ? Number(text) : 0;
+    if (value >= 1 && value < 2 ** 31) return value;
+    throw new InvalidArgumentError('Expected a whole number of 1 or more, or none.');
+  });
+}
+
+function retention(retained: Retained): number | null {
+  return retained === 'none' ? null : retained;
+}
+
 function describe(view: RepositoryView): (readonly [string, string | number | null])[] {
   return [
     ['name', view.name],
@@ -146,6 +186,7 @@ function describe(view: RepositoryView): (readonly [string, string | number | nu
       'incomplete version',
       view.incompleteVersion === null ? null : `${view.incompleteVersion}, begun by a sync that is not over`,
     ],
+    ['retained versions', view.retainRepoVersions ?? 'all'],
     ['created', formatDate(view.createdAt)],
     ['updated', formatDate(view.updatedAt)],
   ];

@@ -18,6 +18,8 @@ export interface RepositoryView {
   readonly latestVersion: number | null;
   /** The number of the version that a sync has begun and not completed. */
   readonly incompleteVersion: number | null;
+  /** So many of the newest complete versions are kept; null: all. */
+  readonly retainRepoVersions: number | null;
   readonly createdAt: Date;
   readonly updatedAt: Date;
 }
@@ -53,14 +55,24 @@ export async function viewRepository(name: string): Promise<RepositoryView> {
  */
 export async function createRepository(
   { database, plugins }: { readonly database: Database; readonly plugins: PluginRegistry },
-  { name, type, remote }: { readonly name: string; readonly type: string; readonly remote?: string | undefined },
+  {
+    name,
+    type,
+    remote,
+    retainRepoVersions = null,
+  }: {
+    readonly name: string;
+    readonly type: string;
+    readonly remote?: string | undefined;
+    readonly retainRepoVersions?: number | null;
+  },
   outer?: Transaction,
 ): Promise<void> {
   checkName('repository', name);
   plugins.get(type);
   const work = async (transaction: Transaction) => {
     const remoteId = remote === undefined ? null : await remoteFor({ name, type }, remote, transaction);
-    const repository = await Repository.create({ name, type, remoteId }, { transaction });
+    const repository = await Repository.create({ name, type, remoteId, retainRepoVersions }, { transaction });
     await RepositoryVersion.create(
       { repositoryId: repository.id, number: 0, complete: true, completedAt: new Date() },
       { transaction },
@@ -149,6 +161,7 @@ function view(repository: Repository, newest: NewestVersions | undefined): Repos
     remote: repository.remote?.name ?? null,
     latestVersion: newest?.complete ?? null,
     incompleteVersion: newest?.incomplete ?? null,
+    retainRepoVersions: repository.retainRepoVersions,
     createdAt: repository.createdAt,
     updatedAt: repository.updatedAt,
   };
