@@ -35,22 +35,27 @@ const deleteHeldByNoOther = `
   delete from repository_contents where repository_id = $1 and version_added >= $2 and version_removed <= $3`;
 
 /**
- * Removed by a version that goes, and there again in the next one: without what was between, it was there all the time. Each
- * later association is gone when the earlier one takes its end, so that the content is never twice in the newest version.
+ * Removed by a version that goes, and there again in the next one: without what was between, it was there all the time. Every
+ * later association is gone before an earlier one takes its end, so that no content is twice in the newest version. Hashed
+ * subplans and a look-up by the primary key, as a join of rows this fresh may become a nested loop.
  */
 const joinRemovedAndAddedAgain = `
-  with again as (
-    delete from repository_contents later
-     using repository_contents earlier
-     where later.repository_id = $1 and later.version_added >= $2 and later.version_added <= $3
-       and earlier.repository_id = $1 and earlier.content_id = later.content_id
-       and earlier.version_removed >= $2 and earlier.version_removed < $3
-    returning later.content_id, later.version_removed
+  with removed as materialized (
+    select content_id from repository_contents
+     where repository_id = $1 and version_removed >= $2 and version_removed < $3
+  ), again as (
+    delete from repository_contents
+     where repository_id = $1 and version_added >= $2 and version_added <= $3
+       and (content_id in (select content_id from removed)) is true
+    returning content_id
   )
-  update repository_contents earlier set version_removed = again.version_removed
-    from again
-   where earlier.repository_id = $1 and earlier.content_id = again.content_id
-     and earlier.version_removed >= $2 and earlier.version_removed < $3`;
+  update repository_contents earlier
+     set version_removed = (
+           select later.version_removed from repository_contents later
+            where later.repository_id = $1 and later.content_id = earlier.content_id
+              and later.version_added >= $2 and later.version_added <= $3)
+   where earlier.repository_id = $1 and earlier.version_removed >= $2 and earlier.version_removed < $3
+     and (earlier.content_id in (select content_id from again)) is true`;
 
 /** Removed by a version that goes: it is the next one that does not hold it now. */
 const removeLater = `
