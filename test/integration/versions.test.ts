@@ -144,7 +144,8 @@ describe('versions that are deleted, rolled back and retained', () => {
   });
 
   it('that are not there are named', async () => {
-    for (const refused of [deleteVersion(penstock.database, name, 9), rollbackVersion(penstock.database, name, 9)]) {
+    for (const ask of [deleteVersion, rollbackVersion]) {
+      const refused = ask(penstock.database, name, 9);
       await expect(refused).rejects.toThrow(VersionNotFound);
       await expect(refused).rejects.toThrow(`Repository "${name}" has no complete version 9.`);
     }
