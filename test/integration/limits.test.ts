@@ -17,12 +17,12 @@ describe('the limits of a remote', () => {
   });
 
   it('hold for a whole sync: for several batches at once, and two workers', async () => {
-    const upstream = await FileRepository.start(numberedFiles(3500, 'many'));
-    upstream.delay = 5;
+    const upstream = await FileRepository.start(numberedFiles(2100, 'many'));
+    upstream.delay = 3;
     const second = await WorkerProcess.start(penstock);
     try {
       await penstock.addRepository('many', { url: upstream.url, download_concurrency: 7 });
-      await expect(penstock.sync('many')).resolves.toMatchObject({ added: 3500 });
+      await expect(penstock.sync('many')).resolves.toMatchObject({ added: 2100 });
       expect(upstream.mostOpen).toBeLessThanOrEqual(7);
       expect(upstream.mostOpen).toBeGreaterThan(4);
     } finally {
