@@ -130,7 +130,7 @@ function messageOf(error: PenstockError, repository: string | undefined): string
   const named = repository === undefined || message.includes(`epository "${repository}"`);
   const whole = named ? message : `Repository "${repository}": ${message}`;
   if (error instanceof InvalidMetadata)
-    return `${whole} Once upstream is mended, sync again: what is saved already is kept.`;
+    return `${whole.replace(/\.?$/, '.')} Once upstream is mended, sync again: what is saved already is kept.`;
   if (error instanceof DownloadFailed || error instanceof DownloadError) {
     const advice = error.transient ? 'Sync again later' : 'Once upstream or the remote is mended, sync again';
     return `${whole.replace(/\.$/, '')}. ${advice}: what is saved already is kept.`;

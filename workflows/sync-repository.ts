@@ -196,6 +196,7 @@ async function runStage(
     callStage(stage, describeStage(stage.name, input.batch, before), share ? { ...input, share } : input);
   const after = stage.requests ? await withShare(state, 'stage', run) : await run();
   state.stageEnded(stage.name, before, after, Date.now() - begun);
+  setCurrentDetails(describeProgress(state.progress()));
   return after;
 }
 

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 
 import { listSyncs } from '../syncs/sync-views';
 import type { ShownState } from '../syncs/sync-views';
-import { formatBytes, formatCount, formatDate } from './amounts';
+import { formatBytes, formatDate, plural } from './amounts';
 import { run, wholeNumber, withExamples, withOutput } from './command';
 import type { Colour, Output, OutputOptions } from './output';
 
@@ -48,7 +48,7 @@ export function addList(sync: Command): void {
                 paintState(output, each.state),
                 String(each.resultVersion ?? (each.incompleteVersion === null ? '-' : `(${each.incompleteVersion})`)),
                 formatDate(each.startedAt) ?? '-',
-                `${formatCount(each.downloaded)} files, ${formatBytes(each.downloadedBytes)}`,
+                `${plural(each.downloaded, 'file')}, ${formatBytes(each.downloadedBytes)}`,
                 String(each.runs),
               ]),
             ),

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 
 import { findSync, listFailures, readProgress, viewSync } from '../syncs/sync-views';
 import type { FailureView, ProgressView, SyncView } from '../syncs/sync-views';
-import { formatBytes, formatCount, formatDate } from './amounts';
+import { formatBytes, formatCount, formatDate, plural } from './amounts';
 import { run, wholeNumber, withExamples, withOutput } from './command';
 import type { Output, OutputOptions } from './output';
 import { paintState } from './sync-list';
@@ -53,7 +53,7 @@ function describe(output: Output, view: SyncView, webUi: string | null): string[
     ['begun', formatDate(view.startedAt)],
     ['resumed', view.runs > 1 ? formatDate(view.resumedAt) : undefined],
     ['finished', formatDate(view.finishedAt)],
-    ['downloaded', `${formatCount(view.downloaded)} files, ${formatBytes(view.downloadedBytes)}`],
+    ['downloaded', `${plural(view.downloaded, 'file')}, ${formatBytes(view.downloadedBytes)}`],
     ['workflow', view.workflowId],
     ['run', view.runId],
     ['Web UI', webUi ?? undefined],

@@ -42,7 +42,7 @@ function withSyncOptions(command: Command): void {
   add('--mirror', 'remove what upstream does not have; otherwise content is only added');
   add('--no-optimize', 'look at everything, also where nothing has changed since the last sync');
   add('--discard', 'throw an incomplete version away first, instead of going on with it');
-  add('--attach', 'follow the sync that runs already, if one does');
+  add('--attach', 'follow the sync that runs already; where none does, start one');
   add('--detach', 'return at once, and let the sync go on');
   add('--wait', 'wait for the end however long a connection is lost');
   command.addOption(
