@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util';
+
 import { quoted } from '../syncs/errors';
 import { pages } from './pages';
 import type { CheckContext, Problem } from './problem';
@@ -43,23 +45,29 @@ async function* checkCounts(
   { key: id, name }: RepositoryRow,
   tally: (versions: number) => void,
 ): AsyncGenerator<Problem> {
-  const { rows: stored } = await context.pool.query<StoredCounts>(storedCounts, [id]);
-  const complete = new Set(stored.map(({ number }) => number));
-  tally(complete.size);
-  // A sync that goes on meanwhile changes nothing of the versions which were complete before.
-  const changes = await countChanges(context, id);
-  const problems = [...differences(name, stored, complete, changes)];
-  if (problems.length === 0) return;
-  // Deleted while it was counted: then its members were gone before its counts.
-  const { rowCount } = await context.pool.query('select from repositories where id = $1', [id]);
-  if (rowCount !== 0) yield* problems;
+  const read = async () => (await context.pool.query<StoredCounts>(storedCounts, [id])).rows;
+  let stored = await read();
+  tally(new Set(stored.map(({ number }) => number)).size);
+  for (;;) {
+    const changes = await countChanges(context, id);
+    const problems = [...differences(name, stored, changes)];
+    if (problems.length === 0) return;
+    // Where a version was completed or deleted meanwhile, or the repository itself, its members are those of another moment.
+    const again = await read();
+    if (isDeepStrictEqual(stored, again)) {
+      yield* problems;
+      return;
+    }
+    stored = again;
+  }
 }
 
 const storedCounts = `
   select version.number, counts.type, counts.added, counts.removed, counts.present
     from repository_versions version
     left join repository_version_counts counts on counts.version_id = version.id
-   where version.repository_id = $1 and version.complete`;
+   where version.repository_id = $1 and version.complete
+   order by version.number, counts.type`;
 
 /** Contents that versions have added and removed: by type, then by the version's number. */
 type Changes = Map<string, Map<number, { added: number; removed: number }>>;
@@ -94,12 +102,8 @@ const memberPage = `
     from page join contents content on content.id = page.content_id
    group by content.type, page.version_added, page.version_removed`;
 
-function* differences(
-  repository: string,
-  stored: readonly StoredCounts[],
-  complete: ReadonlySet<number>,
-  changes: Changes,
-): Generator<Problem> {
+function* differences(repository: string, stored: readonly StoredCounts[], changes: Changes): Generator<Problem> {
+  const complete = new Set(stored.map(({ number }) => number));
   const types = new Set([...stored.flatMap(({ type }) => type ?? []), ...changes.keys()]);
   for (const type of types) {
     const ofType = changes.get(type);

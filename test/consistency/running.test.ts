@@ -2,6 +2,8 @@ import { rm, writeFile } from 'node:fs/promises';
 
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 
+import { deleteVersion } from '../../src/repositories/delete-version';
+import { rollbackVersion } from '../../src/repositories/rollback-version';
 import { artifactKey } from '../../src/storage/storage';
 import { FileRepository, numberedFiles } from '../harness/file-repository';
 import { Penstock, eventually } from '../harness/penstock';
@@ -87,3 +89,24 @@ it.each(['on_demand', 'immediate'])(
     expect(checked.contents?.count).toBeGreaterThan(1500);
   },
 );
+
+it('finds nothing wrong while versions are deleted', async () => {
+  for (const [path, content] of Object.entries(numberedFiles(1200, 'kept'))) upstream.put(path, content);
+  await penstock.addRepository('kept', { url: upstream.url, policy: 'on_demand' });
+  await penstock.sync('kept');
+  for (let version = 2; version < 16; version += 1) await rollbackVersion(penstock.database, 'kept', version % 2);
+  const progress = { over: false };
+  const deletions = (async () => {
+    for (let version = 1; version < 15; version += 1) await deleteVersion(penstock.database, 'kept', version);
+  })().finally(() => {
+    progress.over = true;
+  });
+  let checks = 0;
+  while (!progress.over) {
+    expect((await inspect(penstock)).problems).toEqual([]);
+    checks += 1;
+  }
+  await deletions;
+  expect(checks).toBeGreaterThan(0);
+  expect(await penstock.versionsOf('kept')).toEqual([0, 15]);
+});
