@@ -5,6 +5,7 @@ import type { SyncMode } from '../src/models/sync-models';
 import { CannotSync, RepositoryNotFound } from '../src/models/sync-errors';
 import type { Policy } from '../src/models/repository-models';
 import type { Plugin } from '../src/plugins/plugin';
+import { lockRepository } from '../src/repositories/lock-repository';
 import { discardSync } from '../src/staging/discard-sync';
 import { metadataPrefix } from '../src/storage/storage';
 import { activitySignal } from './activity-signal';
@@ -70,11 +71,11 @@ export const openVersion =
       !(await metadataChanged(dependencies, last.id, target))
     ) {
       const syncId = await inTransaction(database.pool, (client) => skipSync(client, target, input));
-      const present = await countContents(database.pool, target);
+      const present = await countPresent(database.pool, target);
       return { ...(await describe(dependencies, syncId, plugin)), version: target.latest, skipped: true, present };
     }
     const syncId = await inTransaction(database.pool, async (client) => {
-      await client.query('select 1 from repositories where id = $1 for update', [target.repositoryId]);
+      await lockRepository(client, input.repository);
       if (open) {
         await takeOver(client, open.id);
         await discardSync(client, open.id);
@@ -149,7 +150,7 @@ async function findLastCompleted(client: Queryable, repositoryId: string): Promi
   return rows[0];
 }
 
-async function countContents(client: Queryable, { repositoryId, latest }: Target): Promise<number> {
+async function countPresent(client: Queryable, { repositoryId, latest }: Target): Promise<number> {
   const { rows } = await client.query<{ present: number }>(
     `select coalesce(sum(counts.present), 0)::int as present
        from repository_versions version join repository_version_counts counts on counts.version_id = version.id

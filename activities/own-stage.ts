@@ -3,6 +3,7 @@ import type { PoolClient } from 'pg';
 import { digestNames } from '../src/downloads/digests';
 import { fetchSmallFile } from '../src/downloads/fetch-small-file';
 import { PenstockError } from '../src/errors';
+import { inLanes } from '../src/lanes';
 import { toJsonb } from '../src/models/jsonb';
 import type { DeclaredContent } from '../src/plugins/content-type';
 import { checkArtifacts, checkContent, nameOf } from '../src/plugins/declared-unit';
@@ -98,25 +99,12 @@ async function runUnits(attempt: StageAttempt, run: UnitRun): Promise<BatchTally
   const { stage, context, atOnce, storage } = run;
   const { rows } = await attempt.pool.query<UnitRow>(stageUnits, [attempt.batchId, stage.units === 'new']);
   const answers = new Map<string, CheckedAnswer>();
-  const waiting = rows.values();
-  const ended = new AbortController();
   describeHeartbeats(() => ({ units: answers.size, of: rows.length }));
-  const lane = async () => {
-    for (const row of waiting) {
-      if (ended.signal.aborted) return;
-      context.signal.throwIfAborted();
-      const unit = asUnit(row, storage);
-      answers.set(row.unitId, checkAnswer(run, unit, await runUnit(stage, unit, context)));
-    }
-  };
-  const lanes = Array.from({ length: Math.min(atOnce, rows.length) }, () =>
-    lane().catch((error: unknown) => {
-      ended.abort();
-      throw error;
-    }),
-  );
-  // No lane may go on after the activity has ended.
-  for (const result of await Promise.allSettled(lanes)) if (result.status === 'rejected') throw result.reason;
+  await inLanes(rows, Math.min(atOnce, rows.length), async (row) => {
+    context.signal.throwIfAborted();
+    const unit = asUnit(row, storage);
+    answers.set(row.unitId, checkAnswer(run, unit, await runUnit(stage, unit, context)));
+  });
   return attempt.transaction(async (client) => {
     await writeBack(client, attempt.batchId, answers);
     return attempt.tally(client);

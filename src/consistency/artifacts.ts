@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { digestNames } from '../downloads/digests';
 import type { DigestName } from '../downloads/digests';
 import { asError } from '../errors';
+import { inLanes } from '../lanes';
 import { artifactKey } from '../storage/storage';
 import { quoted } from '../syncs/errors';
 import { pages } from './pages';
@@ -74,14 +75,10 @@ async function findFaults(
   page: readonly ArtifactRow[],
 ): Promise<Fault[]> {
   const found: (Fault | undefined)[] = [];
-  const rows = page.entries();
-  const lane = async () => {
-    for (const [index, artifact] of rows) {
-      context.signal.throwIfAborted();
-      found[index] = await findFault(context, storage, artifact);
-    }
-  };
-  await Promise.all(Array.from({ length: readAtOnce }, lane));
+  await inLanes(page.entries(), readAtOnce, async ([index, artifact]) => {
+    context.signal.throwIfAborted();
+    found[index] = await findFault(context, storage, artifact);
+  });
   return found.filter((fault) => fault !== undefined);
 }
 

@@ -3,6 +3,8 @@ import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 
+import { inLanes } from '../lanes';
+
 const run = promisify(execFile);
 
 /** Files that are synced at once where each has to be synced for itself. */
@@ -81,11 +83,7 @@ export class DiskFlush {
 }
 
 async function syncAll(paths: ReadonlySet<string>): Promise<void> {
-  const rest = paths.values();
-  const worker = async () => {
-    for (const path of rest) await syncOne(path);
-  };
-  await Promise.all(Array.from({ length: FILES_AT_ONCE }, worker));
+  await inLanes(paths, FILES_AT_ONCE, syncOne);
 }
 
 /** What was removed meanwhile needs no sync, and some platforms cannot sync a folder. */
