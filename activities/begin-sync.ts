@@ -128,7 +128,7 @@ export async function resumeSync(client: PoolClient, syncId: string, { mode }: O
     [syncId],
   );
   await client.query(
-    `update syncs set state = 'running', finished_at = null, error = null, mode = $2, run_id = $3,
+    `update syncs set state = 'running', finished_at = null, error = null, paused = null, limits = null, mode = $2, run_id = $3,
             runs = runs + case when run_id = $3 then 0 else 1 end, resumed_at = now()
       where id = $1`,
     [syncId, mode, runId],

@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 
 import { inTransaction } from '../src/models/database';
+import type { AllowedMissing } from '../src/models/sync-models';
 import { countContents } from '../src/repositories/count-contents';
 import { markComplete } from '../src/repositories/new-version';
 import { removeIncompleteVersion, removeStaging } from '../src/staging/discard-sync';
@@ -8,7 +9,7 @@ import { metadataPrefix } from '../src/storage/storage';
 import { currentFence } from './current-workflow';
 import type { ActivityDependencies } from './dependencies';
 import { notCurrent } from './stage';
-import { refuseFailures } from './sync-failures';
+import { keepMissing, refuseFailures } from './sync-failures';
 import {
   applyReferences,
   evictReplaced,
@@ -30,6 +31,14 @@ export interface SyncOutcome {
   readonly downloaded: number;
   /** Bytes. */
   readonly downloadedBytes: number;
+  /** Contents that could not be had, and were allowed to be missing. */
+  readonly missing: number;
+}
+
+export interface CompleteVersionInput {
+  readonly syncId: string;
+  /** How much may be missing; absent: nothing. */
+  readonly allowMissing?: AllowedMissing;
 }
 
 /**
@@ -38,11 +47,11 @@ export interface SyncOutcome {
  */
 export const completeVersion =
   ({ database, plugins, storage }: ActivityDependencies) =>
-  async ({ syncId }: { readonly syncId: string }): Promise<SyncOutcome> => {
+  async ({ syncId, allowMissing }: CompleteVersionInput): Promise<SyncOutcome> => {
     const outcome = await inTransaction(database.pool, async (client) => {
       const sync = await lockSync(client, syncId);
       if (sync.state === 'completed') return readOutcome(client, syncId);
-      await refuseFailures(client, sync);
+      const missing = await refuseFailures(client, sync, allowMissing);
       await refuseContradictions(client, sync);
 
       const plugin = plugins.get(sync.plugin);
@@ -50,7 +59,7 @@ export const completeVersion =
       await evictReplaced(client, sync, plugin);
       await applyReferences(client, sync, plugin);
       await validateVersion(client, sync, plugin);
-      await closeVersion(client, sync);
+      await closeVersion(client, sync, missing);
       return readOutcome(client, syncId);
     });
     // Over and visible: what follows only tidies up, and runs again after a crash.
@@ -92,19 +101,20 @@ async function lockSync(client: PoolClient, syncId: string): Promise<CompletingS
   return sync;
 }
 
-async function closeVersion(client: PoolClient, sync: CompletingSync): Promise<void> {
+async function closeVersion(client: PoolClient, sync: CompletingSync, missing: number): Promise<void> {
   const { added, removed } = await countContents(client, sync);
   const changed = added + removed > 0;
   await archiveProgress(client, sync.id, removed);
   await client.query(
-    `update syncs set state = 'completed', finished_at = now(), error = null,
+    `update syncs set state = 'completed', finished_at = now(), error = null, paused = null, missing = $4,
             result_version = case when $2 then $3 else base_version end,
             downloaded = (select coalesce(sum(downloaded), 0) from sync_batches where sync_id = $1),
             downloaded_bytes = (select coalesce(sum(downloaded_bytes), 0) from sync_batches where sync_id = $1)
       where id = $1`,
-    [sync.id, changed, sync.number],
+    [sync.id, changed, sync.number, missing],
   );
-  if (changed) await markComplete(client, sync);
+  await keepMissing(client, sync);
+  if (changed) await markComplete(client, sync, missing);
   else await removeIncompleteVersion(client, sync.versionId);
 }
 
@@ -124,7 +134,7 @@ async function readOutcome(client: PoolClient, syncId: string): Promise<SyncOutc
     `select sync.id as "syncId", sync.result_version as version, sync.version_id is not null as changed,
             coalesce(sum(counts.added), 0)::int as added, coalesce(sum(counts.removed), 0)::int as removed,
             coalesce(sum(counts.present), 0)::int as present,
-            sync.downloaded, sync.downloaded_bytes::float8 as "downloadedBytes"
+            sync.downloaded, sync.downloaded_bytes::float8 as "downloadedBytes", sync.missing
        from syncs sync
        left join repository_versions version on version.repository_id = sync.repository_id and version.number = sync.result_version
        left join repository_version_counts counts on counts.version_id = version.id

@@ -14,6 +14,7 @@ import type { RemoteSession } from './remote-session';
 import { readResolved } from './resolved-contents';
 import { PipelineIncomplete } from './stage';
 import type { DownloadShare } from './stage';
+import { requireRoomForAll } from './storage-room';
 
 export interface DiscoverContentsInput extends DiscoveryReference {
   readonly share: DownloadShare;
@@ -80,6 +81,8 @@ async function runStep(
     signal.throwIfAborted();
     await signals.send(await attempt.stage(batch));
   }
+  // All of it is known now; most of its downloads have not begun.
+  await requireRoomForAll(dependencies, syncId);
   await attempt.finish();
 }
 

@@ -18,6 +18,7 @@ import { oneRequestAtATime, withRemote } from './remote-session';
 import type { RemoteSession } from './remote-session';
 import { StageAttempt } from './stage';
 import type { BatchTally, StageInput } from './stage';
+import { requireRoomForBatch } from './storage-room';
 
 interface WantedRow extends Digests {
   readonly unitId: string;
@@ -46,13 +47,20 @@ export const downloadArtifacts =
       const { rows } = await client.query<WantedRow>(wantedArtifacts, [attempt.batchId]);
       return rows;
     });
+    const declared = wanted.reduce((sum, { size }) => sum + (size ?? 0), 0);
+    await requireRoomForBatch(dependencies, input.syncId, declared);
     const record = new DownloadRecord(attempt, (error) => {
       dependencies.logger.warn(
         { sync: input.syncId, batch: input.batch, error: error.message },
         'not written down yet',
       );
     });
-    describeHeartbeats(() => ({ downloaded: record.stored, of: wanted.length, bytes: record.bytes }));
+    describeHeartbeats(() => ({
+      downloaded: record.stored,
+      of: wanted.length,
+      bytes: record.bytes,
+      ...record.waits.describe(),
+    }));
     await withRemote(dependencies, input.syncId, input.share ?? oneRequestAtATime, (session) =>
       downloadAll(dependencies, session, wanted, record),
     );
@@ -79,8 +87,9 @@ async function downloadAll(
     onBytes: (bytes: number) => {
       record.bytes += bytes;
     },
-    onWait: ({ url, reason, until }: Wait) => {
-      logger.info({ remote: connection.name, url, until }, reason);
+    onWait: (wait: Wait) => {
+      logger.info({ remote: connection.name, url: wait.url, until: wait.until }, wait.reason);
+      record.waits.add(wait);
       addLane();
     },
   };

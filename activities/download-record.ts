@@ -1,8 +1,11 @@
 import { setTimeout } from 'node:timers/promises';
 
+import type { PoolClient } from 'pg';
+
 import { asError } from '../src/errors';
 import type { PenstockError } from '../src/errors';
 import { toJsonb } from '../src/models/jsonb';
+import { DownloadWaits } from './download-waits';
 import { StaleAttempt } from './stage';
 import type { StageAttempt } from './stage';
 
@@ -30,8 +33,9 @@ function isRefusal(error: unknown): boolean {
   return /^(22|23|42)/.test((error as { readonly code?: string }).code ?? '');
 }
 
-/** Writes down what was downloaded, as sets, while the downloads go on. */
+/** Writes down what was downloaded, as sets, and what is waited for, while the downloads go on. */
 export class DownloadRecord {
+  readonly waits = new DownloadWaits();
   /** Bytes that have come. */
   bytes = 0;
   /** Artifacts that are stored. */
@@ -75,10 +79,14 @@ export class DownloadRecord {
 
   async flush(): Promise<void> {
     const results = this.pending;
-    if (results.length === 0) return;
+    const waits = this.waits.takeChanges();
+    if (results.length === 0 && waits === undefined) return;
     this.pending = [];
     try {
-      await this.write(results);
+      await this.attempt.transaction(async (client) => {
+        if (results.length > 0) await this.write(client, results);
+        if (waits !== undefined) await client.query(writeWaits, [this.attempt.batchId, toJsonb(waits)]);
+      });
     } catch (error) {
       // They are stored: the next write has them too.
       this.pending = [...results, ...this.pending];
@@ -86,21 +94,18 @@ export class DownloadRecord {
     }
   }
 
-  private async write(results: readonly DownloadResult[]): Promise<void> {
-    await this.attempt.transaction(async (client) => {
-      await client.query(writeResults, [
-        results.map(({ unitId }) => unitId),
-        results.map(({ path }) => path),
-        results.map(({ sha256 }) => sha256),
-        results.map(({ size }) => size),
-        results.map(
-          ({ error }) =>
-            error &&
-            toJsonb({ type: error.name, message: error.message, transient: error.transient, ...error.details }),
-        ),
-      ]);
-      await client.query(countDownloads, [this.attempt.batchId]);
-    });
+  private async write(client: PoolClient, results: readonly DownloadResult[]): Promise<void> {
+    await client.query(writeResults, [
+      results.map(({ unitId }) => unitId),
+      results.map(({ path }) => path),
+      results.map(({ sha256 }) => sha256),
+      results.map(({ size }) => size),
+      results.map(
+        ({ error }) =>
+          error && toJsonb({ type: error.name, message: error.message, transient: error.transient, ...error.details }),
+      ),
+    ]);
+    await client.query(countDownloads, [this.attempt.batchId]);
   }
 }
 
@@ -115,3 +120,5 @@ const countDownloads = `
     from (select count(stored_sha256) as downloaded, coalesce(sum(stored_size), 0) as bytes
             from staged_artifacts where batch_id = $1) counted
    where batch.id = $1`;
+
+const writeWaits = 'update sync_batches set waiting = $2 where id = $1';

@@ -4,10 +4,12 @@ import { completeVersion } from './complete-version';
 import type { ActivityDependencies } from './dependencies';
 import { discoverContents } from './discover-contents';
 import { downloadArtifacts } from './download-artifacts';
+import { noteSync } from './note-sync';
 import { openVersion } from './open-version';
 import { ownStageActivities } from './own-stage';
 import { queryExistingArtifacts } from './query-existing-artifacts';
 import { queryExistingContents } from './query-existing-contents';
+import { reopenFailures } from './reopen-failures';
 import { resolveContentFutures } from './resolve-content-futures';
 import { saveArtifacts } from './save-artifacts';
 import { saveContents } from './save-contents';
@@ -31,6 +33,8 @@ export function createActivities(dependencies: ActivityDependencies) {
     associateContents: associateContents(dependencies),
     ...ownStageActivities(dependencies),
 
+    noteSync: noteSync(dependencies),
+    reopenFailures: reopenFailures(dependencies),
     completeVersion: completeVersion(dependencies),
     closeSync: closeSync(dependencies),
   };

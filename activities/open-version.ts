@@ -26,6 +26,8 @@ export interface OpenVersionInput {
   readonly mode: SyncMode;
   /** Whether to end at once where nothing has changed since the last completed sync. */
   readonly optimize: boolean;
+  /** Whether to go on with the sync that was begun, without asking whether upstream has changed since. */
+  readonly onlyMissing?: boolean;
 }
 
 /** The version that a sync works on: begun now, or by the sync that was interrupted. */
@@ -58,7 +60,9 @@ export const openVersion =
     const plugin = plugins.get(target.type);
     const open = await findOpenSync(database.pool, target.repositoryId);
 
-    if (open && sameSource(open, target) && !(await metadataChanged(dependencies, open.id, target))) {
+    const goesOn = open !== undefined && sameSource(open, target);
+    if (input.onlyMissing && !goesOn) throw nothingToRetry(input.repository, open !== undefined);
+    if (goesOn && (input.onlyMissing || !(await metadataChanged(dependencies, open.id, target)))) {
       await inTransaction(database.pool, (client) => resumeSync(client, open.id, input));
       return describe(dependencies, open.id, plugin);
     }
@@ -67,6 +71,7 @@ export const openVersion =
       last?.mode === input.mode &&
       sameSource(last, target) &&
       last.pins > 0 &&
+      last.missing === 0 &&
       last.resultVersion === target.latest &&
       !(await metadataChanged(dependencies, last.id, target))
     ) {
@@ -127,10 +132,11 @@ interface EarlierSync {
   readonly mode: SyncMode;
   readonly resultVersion: number | null;
   readonly pins: number;
+  readonly missing: number;
 }
 
 const earlierSync = `
-  select id, remote_id as "remoteId", url, policy, mode, result_version as "resultVersion",
+  select id, remote_id as "remoteId", url, policy, mode, missing, result_version as "resultVersion",
          (select count(*)::int from sync_metadata where sync_id = syncs.id) as pins
     from syncs`;
 
@@ -158,6 +164,18 @@ async function countPresent(client: Queryable, { repositoryId, latest }: Target)
     [repositoryId, latest],
   );
   return rows[0]?.present ?? 0;
+}
+
+function nothingToRetry(repository: string, begun: boolean): CannotSync {
+  const why = begun
+    ? 'its remote has another url or policy now than the sync that is incomplete'
+    : 'no sync of it is incomplete';
+  return new CannotSync(
+    `Nothing of repository "${repository}" can be tried again alone: ${why}. Sync it: penstock sync ${repository}`,
+    {
+      repository,
+    },
+  );
 }
 
 function sameSource(earlier: EarlierSync, target: Target): boolean {

@@ -32,7 +32,9 @@ export async function withRemote<T>(
   work: (session: RemoteSession) => Promise<T>,
 ): Promise<T> {
   const remote = await findRemote(database, syncId);
-  const connection = connectionOf(remote, secrets);
+  const configured = connectionOf(remote, secrets);
+  // An operator may have given the sync that runs more than its remote has.
+  const connection = { ...configured, downloadConcurrency: Math.max(configured.downloadConcurrency, share.slots) };
   const client = new RemoteClient(connection, settings);
   const pool = pools.join(syncId, share);
   try {

@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 
 import { SyncIncomplete } from '../src/models/sync-errors';
+import type { AllowedMissing } from '../src/models/sync-models';
 import type { CompletingSync } from './complete-version';
 import { PipelineIncomplete } from './stage';
 
@@ -17,28 +18,48 @@ interface Failure {
   readonly error: { readonly message: string; readonly url?: string; readonly transient?: boolean };
 }
 
+interface FailureCounts {
+  /** Files that could not be had, and contents that were refused. */
+  readonly failures: number;
+  /** Contents that are not whole for it. */
+  readonly missing: number;
+  readonly declared: number;
+  readonly transient: boolean;
+  readonly open: number;
+  readonly undiscovered: number;
+}
+
 /**
- * Nothing incomplete is published: what failed is named, and the next sync of the repository tries just that.
+ * Nothing incomplete is published, unless that is allowed: what failed is named, and the next sync of the repository tries
+ * just that.
  *
+ * @returns how many contents are missing, and are allowed to be
  * @throws {@link SyncIncomplete}
  */
-export async function refuseFailures(client: PoolClient, sync: CompletingSync): Promise<void> {
-  const { rows } = await client.query<{ failures: number; transient: boolean; open: number; undiscovered: number }>(
-    `select (select count(*) from sync_failures where sync_id = $1)::int as failures,
-            (select coalesce(bool_and(coalesce((error->>'transient')::boolean, false)), false) from sync_failures where sync_id = $1) as transient,
-            (select count(*) from sync_batches where sync_id = $1 and not finished)::int as open,
-            (select count(*) from sync_discoveries where sync_id = $1 and not finished)::int as undiscovered`,
+export async function refuseFailures(
+  client: PoolClient,
+  sync: CompletingSync,
+  allowed: AllowedMissing = { contents: 0 },
+): Promise<number> {
+  const { rows } = await client.query<FailureCounts>(
+    `select count(*)::int as failures, count(distinct unit_id)::int as missing,
+            coalesce(bool_and(coalesce((error->>'transient')::boolean, false)), false) as transient,
+            (select coalesce(sum(units), 0) from sync_batches where sync_id = $1)::int as declared,
+            (select count(*) from sync_batches where sync_id = $1 and not finished and failed = 0)::int as open,
+            (select count(*) from sync_discoveries where sync_id = $1 and not finished)::int as undiscovered
+       from sync_failures where sync_id = $1`,
     [sync.id],
   );
   const counts = rows[0];
   if (!counts) throw new Error('an aggregate without groups has one row');
-  if (counts.failures > 0) {
+  const most = 'contents' in allowed ? allowed.contents : (counts.declared * allowed.percent) / 100;
+  if (counts.missing > most) {
     const { rows: failures } = await client.query<Failure>(
       `select path, content, error from sync_failures where sync_id = $1 order by batch, unit_id, path limit ${named}`,
       [sync.id],
     );
     throw new SyncIncomplete(
-      messageOf(sync, failures, counts.failures),
+      messageOf(sync, failures, counts, most),
       { repository: sync.repository, failures: counts.failures },
       counts.transient,
     );
@@ -49,17 +70,45 @@ export async function refuseFailures(client: PoolClient, sync: CompletingSync): 
       { repository: sync.repository },
     );
   }
+  return counts.missing;
 }
 
-function messageOf({ repository, number, id }: CompletingSync, failures: readonly Failure[], total: number): string {
+/** Keeps what is missing, as the staging tables that it stands in go; of one version, only what its last sync has missed. */
+export async function keepMissing(client: PoolClient, sync: CompletingSync): Promise<void> {
+  await client.query(
+    `insert into missing_contents (sync_id, number, content, path, error)
+     select sync_id, row_number() over (order by batch, unit_id, path), content, path, error
+       from sync_failures where sync_id = $1`,
+    [sync.id],
+  );
+  await client.query(
+    `delete from missing_contents missing
+      using syncs earlier, syncs this
+      where this.id = $1 and earlier.repository_id = this.repository_id and earlier.id < this.id and missing.sync_id = earlier.id
+        and (earlier.result_version = this.result_version
+             or not exists (select from repository_versions version
+                             where version.repository_id = earlier.repository_id and version.number = earlier.result_version))`,
+    [sync.id],
+  );
+}
+
+function messageOf(
+  { repository, number, id }: CompletingSync,
+  failures: readonly Failure[],
+  { failures: total, missing, declared }: FailureCounts,
+  allowed: number,
+): string {
   const list = failures.map(({ path, content, error }) =>
     shortened(`${path ?? content}: ${error.message}`, longest / failures.length),
   );
-  if (total > failures.length) list.push(`and ${total - failures.length} more: "penstock sync show ${id}"`);
+  if (total > failures.length) list.push(`and ${total - failures.length} more: "penstock sync failures ${id}"`);
   return [
     `Repository "${repository}": ${total} could not be had, so version ${number} is not complete. Everything else is saved.`,
+    ...(allowed > 0
+      ? [`${missing} of ${declared} contents are missing; ${Math.floor(allowed)} are allowed to be.`]
+      : []),
     ...list,
-    'Sync the repository again to try just these.',
+    'Sync the repository again to try just these, or allow them to be missing (--allow-missing).',
   ].join('\n');
 }
 

@@ -2,13 +2,14 @@ import type { BatchTally } from '../activities/stage';
 import type { SyncProgress } from './messages';
 
 /** The Markdown that the Web UI shows of a running sync; the most important lines first, as it cuts after a few. */
-export function describeProgress({ repository, stage, version, batches, discoveries, stages }: SyncProgress): string {
+export function describeProgress(progress: SyncProgress): string {
+  const { repository, stage, paused, version, batches, discoveries, stages } = progress;
   const rows = stages.map(
     ({ stage: name, batches: done, units, bytes, milliseconds }) =>
       `| ${name} | ${count(done)} of ${count(batches.discovered)} | ${count(units)} | ${bytes > 0 ? formatBytes(bytes) : ''} | ${rate(units, milliseconds)} |`,
   );
   return [
-    `**${repository}**, version ${version === null ? 'not begun' : count(version)}: ${stage}, ${count(batches.finished)} of ${count(batches.discovered)} batches, ${count(discoveries.finished)} of ${count(discoveries.opened)} discoveries`,
+    `**${repository}**, version ${version === null ? 'not begun' : count(version)}: ${paused === null ? stage : `paused (${paused})`}, ${count(batches.finished)} of ${count(batches.discovered)} batches, ${count(discoveries.finished)} of ${count(discoveries.opened)} discoveries`,
     '',
     '| stage | batches | units | bytes | units/s |',
     '| --- | --- | --- | --- | --- |',

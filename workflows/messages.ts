@@ -1,4 +1,6 @@
-import { defineQuery, defineSignal } from '@temporalio/workflow';
+import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+
+import type { SyncLimits } from '../src/models/sync-models';
 
 /** The number of the last batch that is staged: all up to it are there. */
 export interface BatchesDiscovered {
@@ -16,6 +18,10 @@ export interface DiscoveriesOpened {
 export interface SyncProgress {
   readonly repository: string;
   readonly stage: string;
+  /** Why it is paused; `null`: it is not. */
+  readonly paused: string | null;
+  /** What it may ask of upstream now. */
+  readonly limits: SyncLimits | null;
   readonly version: number | null;
   readonly batches: { readonly discovered: number; readonly finished: number };
   readonly discoveries: { readonly opened: number; readonly finished: number };
@@ -32,8 +38,21 @@ export interface StageProgress {
   readonly milliseconds: number;
 }
 
+/** Why somebody wants a workflow to pause, for those who look at it. */
+export interface PauseRequest {
+  readonly reason: string;
+}
+
 /** Sent by a discovery for the batches that it has staged; monotonic, so that a lost or doubled one changes nothing. */
 export const batchDiscovered = defineSignal<[BatchesDiscovered]>('batchDiscovered');
 /** Sent when content futures have resolved; monotonic too. */
 export const contentsResolved = defineSignal<[DiscoveriesOpened]>('contentsResolved');
 export const progress = defineQuery<SyncProgress>('progress');
+
+/** Brings what is under way to rest, and starts nothing more until {@link resume}. */
+export const pause = defineUpdate<void, [PauseRequest]>('pause');
+export const resume = defineUpdate('resume');
+/** Sets what is given, for as long as this sync runs; what is downloading then begins anew. */
+export const changeLimits = defineUpdate<SyncLimits, [Partial<SyncLimits>]>('changeLimits');
+/** Tries again what could not be had so far. */
+export const retryFailures = defineUpdate('retryFailures');

@@ -58,6 +58,17 @@ export class OpenNumbers {
     this.finished += 1;
   }
 
+  /** Numbers that were over are open again; those that are open or running stay so. */
+  reopen(ranges: readonly NumberRange[]): void {
+    for (const [first, last] of ranges) {
+      for (let number = first; number <= Math.min(last, this.known); number += 1) {
+        if (this.taken.has(number) || this.open.some(([from, to]) => from <= number && number <= to)) continue;
+        this.finished -= 1;
+        this.giveBack(number);
+      }
+    }
+  }
+
   /** A number that was running is open again. */
   giveBack(number: number): void {
     this.taken.delete(number);

@@ -1,11 +1,11 @@
 import {
   ActivityCancellationType,
-  ActivityFailure,
   ApplicationFailure,
   CancellationScope,
   condition,
   continueAsNew,
   isCancellation,
+  patched,
   proxyActivities,
   setCurrentDetails,
   setHandler,
@@ -18,14 +18,19 @@ import type { SyncOutcome } from '../activities/complete-version';
 import type { OpenVersionInput, OpenedVersion } from '../activities/open-version';
 import type { PlannedStage } from '../activities/planned-stage';
 import type { BatchTally, DownloadShare, StageInput } from '../activities/stage';
-import type { SyncFailure } from '../src/models/sync-models';
+import type { AllowedMissing } from '../src/models/sync-models';
+import { describeFailure, isAbsent, isNotEnoughRoom, isRest, isStorageFull } from './activity-errors';
 import { batchDiscovered, contentsResolved, progress } from './messages';
 import { count, describeProgress, describeStage } from './descriptions';
+import { hearOperators } from './operators';
 import { SyncState } from './sync-state';
 import type { CarriedState, Next, SyncPhase } from './sync-state';
+import { UpstreamRequests } from './upstream-requests';
 
 /** What a sync is started with. */
 export interface SyncRepositoryInput extends OpenVersionInput {
+  /** How much may be missing from the version; absent: nothing. */
+  readonly allowMissing?: AllowedMissing;
   /** Batches after which a run continues as new, where Temporal does not suggest it earlier. */
   readonly continueAsNewAfter?: number;
   /** What the run before has left open. */
@@ -44,7 +49,8 @@ const options = {
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '15s' },
 } as const;
 
-const { openVersion, discoverContents, completeVersion, closeSync } = proxyActivities<Activities>(options);
+const { openVersion, discoverContents, noteSync, reopenFailures, completeVersion, closeSync } =
+  proxyActivities<Activities>(options);
 const stageActivities = proxyActivities<Record<string, (input: StageInput) => Promise<BatchTally>>>(options);
 
 /**
@@ -53,6 +59,7 @@ const stageActivities = proxyActivities<Record<string, (input: StageInput) => Pr
  */
 export async function syncRepository(input: SyncRepositoryInput): Promise<SyncRepositoryResult> {
   const state = new SyncState(input.repository, input.carried);
+  const requests = new UpstreamRequests();
   setHandler(batchDiscovered, (message) => {
     state.batchesDiscovered(message);
   });
@@ -63,12 +70,13 @@ export async function syncRepository(input: SyncRepositoryInput): Promise<SyncRe
     description:
       'How far the sync is: batches and discoveries, and for each stage batches, units, bytes and milliseconds.',
   });
+  hearOperators(state, requests);
 
   try {
     const opened = state.opened ?? (await open(state, input));
     if (opened.skipped) return skip(state, opened);
-    await work(state, input);
-    if (state.over) return await complete(state, opened);
+    await work(state, requests, input);
+    if (state.over) return await complete(state, opened, input);
   } catch (error) {
     await stop(state, error);
     throw error;
@@ -77,9 +85,10 @@ export async function syncRepository(input: SyncRepositoryInput): Promise<SyncRe
   return continueAsNew<typeof syncRepository>({ ...input, carried: state.carry() });
 }
 
-async function open(state: SyncState, { repository, mode, optimize }: SyncRepositoryInput): Promise<OpenedVersion> {
+async function open(state: SyncState, input: SyncRepositoryInput): Promise<OpenedVersion> {
+  const { repository, mode, optimize, onlyMissing } = input;
   const opened = await openVersion.executeWithOptions({ summary: `open a version of ${repository}` }, [
-    { repository, mode, optimize },
+    { repository, mode, optimize, ...(onlyMissing ? { onlyMissing } : {}) },
   ]);
   state.open(opened);
   upsertSearchAttributes([
@@ -102,32 +111,20 @@ function skip(state: SyncState, { syncId, version, present = 0 }: OpenedVersion)
     present,
     downloaded: 0,
     downloadedBytes: 0,
+    missing: 0,
   };
 }
 
 /** Runs discoveries and batches, a window of each at once, until all are over or the run has to drain. */
-async function work(state: SyncState, input: SyncRepositoryInput): Promise<void> {
-  // Ending this scope brings discoveries to rest at what they have staged.
-  const discoveries = new CancellationScope();
-  const drain = () => {
-    state.draining = true;
-    discoveries.cancel();
-  };
+async function work(state: SyncState, requests: UpstreamRequests, input: SyncRepositoryInput): Promise<void> {
+  if (state.paused !== undefined) requests.rest();
   try {
     for (;;) {
-      await condition(() => state.canStart || state.idle);
-      if (!state.canStart) break;
-      const next = state.start();
-      const task =
-        next.kind === 'discovery'
-          ? discoveries.run(() => discover(state, next.number))
-          : processBatch(state, next.number);
-      void settle(state, next, task).then(() => {
-        setCurrentDetails(describeProgress(state.progress()));
-        const enough =
-          state.finishedInRun >= (input.continueAsNewAfter ?? Infinity) || workflowInfo().continueAsNewSuggested;
-        if (state.failures.length > 0 || enough) drain();
-      });
+      await condition(() => state.isAsked || state.canStart || state.idle);
+      if (state.isAsked) await answer(state);
+      else if (state.canStart) start(state, requests, input);
+      else if (state.paused !== undefined && !state.draining) await restUntilResumed(state);
+      else break;
     }
   } catch (canceled) {
     // The activities have heard of it too: what they have done until they end is kept.
@@ -137,26 +134,66 @@ async function work(state: SyncState, input: SyncRepositoryInput): Promise<void>
   if (state.failures.length > 0) throw state.failures[0];
 }
 
-async function settle(state: SyncState, next: Next, task: Promise<unknown>): Promise<void> {
+/** Starts the next discovery or batch; after each that ends the run may have done enough. */
+function start(
+  state: SyncState,
+  requests: UpstreamRequests,
+  { continueAsNewAfter = Infinity }: SyncRepositoryInput,
+): void {
+  const next = state.start();
+  const task =
+    next.kind === 'discovery'
+      ? requests.discover(() => discover(state, next.number))
+      : processBatch(state, requests, next.number);
+  void settle(state, requests, next, task).then(() => {
+    setCurrentDetails(describeProgress(state.progress()));
+    const enough = state.finishedInRun >= continueAsNewAfter || workflowInfo().continueAsNewSuggested;
+    if (state.failures.length === 0 && !enough) return;
+    state.draining = true;
+    requests.restDiscoveries();
+  });
+}
+
+async function settle(state: SyncState, requests: UpstreamRequests, next: Next, task: Promise<unknown>): Promise<void> {
   try {
     await task;
     state.ended(next, 'over');
   } catch (error) {
-    if (next.kind === 'discovery' && state.draining && isRest(error)) state.ended(next, 'rested');
+    if (isRest(error)) state.ended(next, 'rested');
     else if (isAbsent(error)) state.ended(next, 'absent');
-    else state.failed(next, error);
+    else if (isStorageFull(error) && patched('pause where the storage is full')) {
+      state.ended(next, 'rested');
+      state.pause(describeFailure(error).message);
+      requests.rest();
+    } else {
+      state.failed(next, error);
+      if (isNotEnoughRoom(error)) requests.rest();
+    }
   }
 }
 
-/** Whether a discovery has ended because it was asked to; Temporal does not try it again where its worker died meanwhile. */
-function isRest(error: unknown): boolean {
-  return isCancellation(error) || (error instanceof ActivityFailure && error.retryState === 'CANCEL_REQUESTED');
+/** Does what an operator has asked for. */
+async function answer(state: SyncState): Promise<void> {
+  const { syncId } = openedOf(state);
+  const request = state.takeRequest();
+  if (request === 'note limits') {
+    const { limits } = state;
+    await noteSync.executeWithOptions({ summary: 'note the changed limits' }, [{ syncId, limits }]);
+  } else if (request === 'retry failures') {
+    state.reopenBatches(await reopenFailures.executeWithOptions({ summary: 'try again what failed' }, [{ syncId }]));
+  }
 }
 
-/** The signals are only a wake-up: what they announce and the database does not have is no failure. */
-function isAbsent(error: unknown): boolean {
-  const cause = error instanceof ActivityFailure ? error.cause : undefined;
-  return cause instanceof ApplicationFailure && cause.type === 'NotStaged';
+/** All that was under way is over, or at rest: nothing is done until somebody resumes the sync, or cancels it. */
+async function restUntilResumed(state: SyncState): Promise<void> {
+  const { syncId } = openedOf(state);
+  enter(state, 'paused');
+  await noteSync.executeWithOptions({ summary: `paused: ${state.paused ?? ''}`.slice(0, 100) }, [
+    { syncId, paused: state.paused ?? null },
+  ]);
+  await condition(() => state.paused === undefined);
+  enter(state, 'syncing');
+  await noteSync.executeWithOptions({ summary: 'resumed' }, [{ syncId, paused: null }]);
 }
 
 /** Runs one step of the plugin's first stage. */
@@ -171,13 +208,13 @@ async function discover(state: SyncState, discovery: number): Promise<void> {
 }
 
 /** Takes a batch through the stages of the pipeline; a stage that has nothing to do is not called. */
-async function processBatch(state: SyncState, batch: number): Promise<void> {
+async function processBatch(state: SyncState, requests: UpstreamRequests, batch: number): Promise<void> {
   const { syncId, stages } = openedOf(state);
   let tally: BatchTally | undefined;
   for (const [index, stage] of stages.entries()) {
     const last = index === stages.length - 1;
     if (!last && tally && !hasWork(stage, tally)) continue;
-    tally = await runStage(state, stage, { syncId, batch, last }, tally);
+    tally = await runStage(state, requests, stage, { syncId, batch, last }, tally);
   }
 }
 
@@ -187,6 +224,7 @@ function hasWork({ needs }: PlannedStage, tally: BatchTally): boolean {
 
 async function runStage(
   state: SyncState,
+  requests: UpstreamRequests,
   stage: PlannedStage,
   input: StageInput,
   before: BatchTally | undefined,
@@ -194,8 +232,8 @@ async function runStage(
   const begun = Date.now();
   const run = (share?: DownloadShare) =>
     callStage(stage, describeStage(stage.name, input.batch, before), share ? { ...input, share } : input);
-  const after = stage.requests ? await withShare(state, 'stage', run) : await run();
-  state.stageEnded(stage.name, before, after, Date.now() - begun);
+  const after = stage.requests ? await requests.runStage(() => withShare(state, 'stage', run)) : await run();
+  state.stageEnded({ stage: stage.name, batch: input.batch }, before, after, Date.now() - begun);
   setCurrentDetails(describeProgress(state.progress()));
   return after;
 }
@@ -224,9 +262,15 @@ async function withShare<T>(
   }
 }
 
-async function complete(state: SyncState, { syncId, version }: OpenedVersion): Promise<SyncRepositoryResult> {
+async function complete(
+  state: SyncState,
+  { syncId, version }: OpenedVersion,
+  { allowMissing }: SyncRepositoryInput,
+): Promise<SyncRepositoryResult> {
   enter(state, 'completing');
-  const outcome = await completeVersion.executeWithOptions({ summary: `complete version ${version}` }, [{ syncId }]);
+  const outcome = await completeVersion.executeWithOptions({ summary: `complete version ${version}` }, [
+    { syncId, ...(allowMissing ? { allowMissing } : {}) },
+  ]);
   enter(state, 'completed');
   return { ...outcome, skipped: false };
 }
@@ -249,15 +293,6 @@ async function stop(state: SyncState, error: unknown): Promise<void> {
       ],
     ),
   );
-}
-
-function describeFailure(error: unknown): SyncFailure {
-  const cause = error instanceof ActivityFailure ? error.cause : error;
-  if (!(cause instanceof ApplicationFailure)) {
-    return { type: 'Error', message: cause instanceof Error ? cause.message : String(cause), transient: true };
-  }
-  const details = cause.details?.[0] as { readonly transient?: boolean } | undefined;
-  return { type: cause.type ?? 'Error', message: cause.message, transient: details?.transient ?? false, details };
 }
 
 function enter(state: SyncState, phase: SyncPhase): void {

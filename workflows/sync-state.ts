@@ -1,5 +1,7 @@
 import type { BatchTally, DownloadShare } from '../activities/stage';
 import type { OpenedVersion } from '../activities/open-version';
+import type { NumberRange } from '../activities/open-numbers';
+import type { SyncLimits } from '../src/models/sync-models';
 import type { BatchesDiscovered, DiscoveriesOpened, StageProgress, SyncProgress } from './messages';
 import { OpenNumbers } from './open-numbers';
 
@@ -9,6 +11,9 @@ export interface CarriedState {
   readonly stages: readonly StageProgress[];
   readonly finishedBatches: number;
   readonly finishedDiscoveries: number;
+  /** What operators have asked for, where they have. */
+  readonly paused?: string;
+  readonly limits?: Partial<SyncLimits>;
 }
 
 /** Batches that go through the stages at once. */
@@ -29,7 +34,9 @@ export interface Next {
  *
  * Batches and discoveries are numbered from 1 without gaps. Signals and results say up to which number there are any, and are
  * applied in any order, late, early or twice, to the same effect. Each number is open, then running, then over; a discovery
- * that comes to rest is open again. The sync is over when nothing is open or running, and every discovery has ended.
+ * or batch that comes to rest is open again. The sync is over when nothing is open or running, and every discovery has ended.
+ *
+ * While it is paused nothing is started; what is under way ends or comes to rest.
  */
 export class SyncState {
   opened: OpenedVersion | undefined;
@@ -39,12 +46,19 @@ export class SyncState {
   /** Batches that went through the stages in this run. */
   finishedInRun = 0;
   phase: SyncPhase = 'opening';
+  /** Why it is paused; `undefined`: it is not. */
+  paused: string | undefined;
 
   private readonly batches = new OpenNumbers();
   private readonly discoveries = new OpenNumbers();
   /** What signals said before the version was opened, by sync: another sync's numbers mean nothing to this one. */
   private readonly early: (BatchesDiscovered | DiscoveriesOpened)[] = [];
   private slotsInUse = 0;
+  private changedLimits: Partial<SyncLimits> = {};
+  /** The stages that each batch under way has passed. */
+  private readonly passed = new Map<number, Set<string>>();
+  /** What operators have asked for that activities have to do. */
+  private readonly asked = new Set<OperatorRequest>();
   private readonly stages = new Map<string, { -readonly [K in keyof StageProgress]: StageProgress[K] }>();
 
   constructor(
@@ -53,6 +67,8 @@ export class SyncState {
   ) {
     if (!carried) return;
     this.open(carried.opened);
+    this.paused = carried.paused;
+    this.changedLimits = carried.limits ?? {};
     for (const stage of carried.stages) this.stages.set(stage.stage, { ...stage });
     this.batches.finished = carried.finishedBatches;
     this.discoveries.finished = carried.finishedDiscoveries;
@@ -81,9 +97,49 @@ export class SyncState {
     else if (message.syncId === this.opened.syncId) this.discoveries.extendTo(message.discoveries);
   }
 
+  pause(reason: string): void {
+    this.paused ??= reason;
+  }
+
+  resume(): void {
+    this.paused = undefined;
+  }
+
+  /** Sets those that are given, and gives all. */
+  changeLimits(changes: Partial<SyncLimits>): SyncLimits {
+    this.changedLimits = { ...this.changedLimits, ...changes };
+    this.asked.add('note limits');
+    return this.limits;
+  }
+
+  askForRetry(): void {
+    this.asked.add('retry failures');
+  }
+
+  /** Whether an operator has asked for something that is to be done. */
+  get isAsked(): boolean {
+    return this.opened !== undefined && this.asked.size > 0;
+  }
+
+  takeRequest(): OperatorRequest | undefined {
+    const [request] = this.asked;
+    if (request) this.asked.delete(request);
+    return request;
+  }
+
+  /** Batches that have come through the stages and are not over: what failed of them is tried again. */
+  reopenBatches(ranges: readonly NumberRange[]): void {
+    this.batches.reopen(ranges);
+  }
+
+  /** Whether it is too late for operators. */
+  get ending(): boolean {
+    return this.failures.length > 0 || !['opening', 'syncing', 'paused'].includes(this.phase);
+  }
+
   /** Whether something waits to be started and may be. */
   get canStart(): boolean {
-    return !this.draining && (this.canStartDiscovery || this.canStartBatch);
+    return !this.draining && this.paused === undefined && (this.canStartDiscovery || this.canStartBatch);
   }
 
   /** Whether nothing runs. */
@@ -110,7 +166,9 @@ export class SyncState {
     if (outcome === 'absent') numbers.withdraw(number);
     if (outcome !== 'over') return;
     numbers.finish(number);
-    if (kind === 'batch') this.finishedInRun += 1;
+    if (kind === 'discovery') return;
+    this.finishedInRun += 1;
+    this.passed.delete(number);
   }
 
   failed(next: Next, error: unknown): void {
@@ -121,14 +179,13 @@ export class SyncState {
 
   /** A share of what the remote allows, or `undefined` while it is all taken. */
   takeShare(kind: 'discovery' | 'stage'): DownloadShare | undefined {
-    const limits = this.limits;
-    const free = limits.slots - this.slotsInUse;
+    const { downloadConcurrency: most, rateLimit } = this.limits;
+    const free = most - this.slotsInUse;
     if (free <= 0) return undefined;
     const slots =
-      kind === 'discovery' ? 1 : Math.min(free, Math.ceil(limits.slots / Math.min(downloadLanes, this.batches.left)));
+      kind === 'discovery' ? 1 : Math.min(free, Math.ceil(most / Math.min(downloadLanes, this.batches.left)));
     this.slotsInUse += slots;
-    const { requestsPerSecond } = limits;
-    return { slots, requestsPerSecond: requestsPerSecond === null ? null : (requestsPerSecond * slots) / limits.slots };
+    return { slots, requestsPerSecond: rateLimit === null ? null : (rateLimit * slots) / most };
   }
 
   giveShareBack({ slots }: DownloadShare): void {
@@ -136,14 +193,23 @@ export class SyncState {
   }
 
   get hasFreeSlot(): boolean {
-    return this.slotsInUse < this.limits.slots;
+    return this.slotsInUse < this.limits.downloadConcurrency;
   }
 
-  /** Adds up what a stage has done with a batch. */
-  stageEnded(stage: string, before: BatchTally | undefined, after: BatchTally, milliseconds: number): void {
+  /** Adds up what a stage has done with a batch; one that it has come to again counts once. */
+  stageEnded(
+    { stage, batch }: { readonly stage: string; readonly batch: number },
+    before: BatchTally | undefined,
+    after: BatchTally,
+    milliseconds: number,
+  ): void {
     const sum = this.stages.get(stage) ?? { stage, batches: 0, units: 0, bytes: 0, milliseconds: 0 };
-    sum.batches += 1;
-    sum.units += after.units;
+    const passed = this.passed.get(batch) ?? new Set();
+    if (!passed.has(stage)) {
+      sum.batches += 1;
+      sum.units += after.units;
+    }
+    this.passed.set(batch, passed.add(stage));
     sum.bytes += after.downloadedBytes - (before?.downloadedBytes ?? 0);
     sum.milliseconds += milliseconds;
     this.stages.set(stage, sum);
@@ -155,6 +221,8 @@ export class SyncState {
     return {
       repository: this.repository,
       stage: this.phase,
+      paused: this.paused ?? null,
+      limits: this.opened ? this.limits : null,
       version: this.opened?.version ?? null,
       batches: { discovered: this.batches.known, finished: this.batches.finished },
       discoveries: { opened: this.discoveries.known, finished: this.discoveries.finished },
@@ -175,7 +243,15 @@ export class SyncState {
       stages: [...this.stages.values()],
       finishedBatches: this.batches.finished,
       finishedDiscoveries: this.discoveries.finished,
+      ...(this.paused === undefined ? {} : { paused: this.paused }),
+      ...(Object.keys(this.changedLimits).length === 0 ? {} : { limits: this.changedLimits }),
     };
+  }
+
+  /** What the remote allows, or what operators have made of it. */
+  get limits(): SyncLimits {
+    const { slots: downloadConcurrency = 1, requestsPerSecond: rateLimit = null } = this.opened?.limits ?? {};
+    return { downloadConcurrency, rateLimit, ...this.changedLimits };
   }
 
   private get canStartDiscovery(): boolean {
@@ -184,11 +260,6 @@ export class SyncState {
 
   private get canStartBatch(): boolean {
     return this.batches.hasOpen && this.batches.running < batchWindow;
-  }
-
-  private get limits(): DownloadShare {
-    if (!this.opened) throw new Error('limits are known once the version is open');
-    return this.opened.limits;
   }
 }
 
@@ -199,5 +270,9 @@ function isMessage(message: unknown, count: 'batches' | 'discoveries'): boolean 
   return typeof syncId === 'string' && Number.isSafeInteger(number);
 }
 
+/** What an operator asks for that is more than a matter of the workflow. */
+export type OperatorRequest = 'note limits' | 'retry failures';
+
 /** Where a sync is, as the search attribute `PenstockStage` says it. */
-export type SyncPhase = 'opening' | 'syncing' | 'completing' | 'completed' | 'skipped' | 'failed' | 'canceled';
+export type SyncPhase =
+  'opening' | 'syncing' | 'paused' | 'completing' | 'completed' | 'skipped' | 'failed' | 'canceled';

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { quoted } from '../syncs/errors';
-import { findSyncOfRun, readProgress } from '../syncs/sync-views';
+import { findSyncOfRun, readProgress, readStandstill } from '../syncs/sync-views';
 import { handleOf } from '../syncs/sync-workflow';
 import type { SyncExecution, SyncResult } from '../syncs/sync-workflow';
 import { waitForSync } from '../syncs/wait-for-sync';
@@ -11,6 +11,7 @@ import { ConnectionLost, isConnectionError, messageOf } from './exit-status';
 import type { ProgressDisplay } from './progress-display';
 import { ProgressRates } from './progress-rates';
 import type { Session } from './session';
+import { StandstillNotes } from './standstill';
 
 /** A sync that is followed. */
 export interface FollowedSync {
@@ -84,6 +85,7 @@ export class SyncFollower {
   /** Rejects when the database is lost; never resolves, but for the end of what is waited for. */
   private async showProgress(over: AbortSignal): Promise<never> {
     const rates = new ProgressRates();
+    const standstill = new StandstillNotes(this.context.output, this.sync.repository);
     let syncId: string | undefined;
     for (let nextCheck = Date.now() + ownerCheck; ;) {
       if (Date.now() >= nextCheck) {
@@ -91,7 +93,10 @@ export class SyncFollower {
         nextCheck = Date.now() + ownerCheck;
       }
       syncId ??= (await findSyncOfRun(this.sync.execution.runId))?.id;
-      if (syncId !== undefined) this.display.update(rates.rows(await readProgress(syncId), performance.now()));
+      if (syncId !== undefined) {
+        this.display.update(rates.rows(await readProgress(syncId), performance.now()));
+        standstill.update(await readStandstill(this.session.database.sequelize, syncId));
+      }
       if (this.lostSince !== undefined) {
         this.lostSince = undefined;
         this.context.output.note('Connected again.');

@@ -9,6 +9,7 @@ import type { Colour, Output, OutputOptions } from './output';
 
 const colours: Readonly<Record<ShownState, Colour>> = {
   running: 'blue',
+  paused: 'yellow',
   interrupted: 'yellow',
   failed: 'red',
   canceled: 'yellow',

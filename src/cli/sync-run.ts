@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { SyncMode } from '../models/sync-models';
+import type { AllowedMissing, SyncMode } from '../models/sync-models';
 import { plugins } from '../plugins';
 import type { RemoteChanges } from '../repositories/remote-fields';
 import { findVersion } from '../repositories/versions';
@@ -11,7 +11,7 @@ import type { SetUpChanges } from '../syncs/prepare-sync';
 import { findRunningSync, startOrAttach, startSync } from '../syncs/start-sync';
 import { findSyncOfRun, listFailures, viewSync } from '../syncs/sync-views';
 import { handleOf } from '../syncs/sync-workflow';
-import type { SyncExecution, SyncResult } from '../syncs/sync-workflow';
+import type { SyncExecution, SyncRequest, SyncResult } from '../syncs/sync-workflow';
 import { formatBytes, formatCount, formatDate, formatSeconds, plural } from './amounts';
 import type { CommandContext } from './command';
 import { Interrupted, WrongUsage } from './exit-status';
@@ -33,6 +33,9 @@ export interface SyncOptions extends RemoteOptions {
   readonly attach?: boolean;
   readonly detach?: boolean;
   readonly wait?: boolean;
+  readonly allowMissing?: AllowedMissing;
+  /** Go on with what is incomplete, whatever upstream has now: `penstock sync retry`. */
+  readonly onlyMissing?: boolean;
 }
 
 /** Milliseconds that a sync gets to come to rest after Ctrl-C. */
@@ -44,7 +47,13 @@ export async function runSync(context: CommandContext, repository: string, optio
   refuseContradictions(options);
   const remote = await readRemoteOptions(options);
   const session = await context.open({ temporal: true, start: options.detach ? { for: '--detach' } : true });
-  const request = { repository, mode: options.mirror ? 'mirror' : 'additive', optimize: options.optimize } as const;
+  const request: SyncRequest = {
+    repository,
+    mode: options.mirror ? 'mirror' : 'additive',
+    optimize: options.optimize,
+    ...(options.allowMissing ? { allowMissing: options.allowMissing } : {}),
+    ...(options.onlyMissing ? { onlyMissing: true } : {}),
+  };
   let running = await findRunningSync(session.client, repository);
   // Services that had stopped know a workflow that still runs: nobody is there who follows it, and it only waits for a worker.
   const interrupted = session.own !== undefined;
@@ -147,8 +156,8 @@ async function stopHere(
 }
 
 /** Whether a sync that was begun with a bare command would not do what is asked for now. */
-function asksForMore({ type, optimize, discard }: SyncOptions, remote: RemoteChanges): boolean {
-  return type !== undefined || !optimize || discard === true || anyGiven(remote);
+function asksForMore({ type, optimize, discard, allowMissing }: SyncOptions, remote: RemoteChanges): boolean {
+  return type !== undefined || !optimize || discard === true || allowMissing !== undefined || anyGiven(remote);
 }
 
 async function isOfMode({ runId }: SyncExecution, mode: SyncMode): Promise<boolean> {
@@ -211,8 +220,19 @@ async function summarize(
     execution.attached && sync?.finishedAt
       ? (sync.finishedAt.getTime() - sync.resumedAt.getTime()) / 1000
       : (performance.now() - begun) / 1000;
-  const { version, changed, skipped, added, removed, downloaded, downloadedBytes } = result;
-  const summary = { repository, version, changed, skipped, added, removed, present, downloaded, downloadedBytes };
+  const { version, changed, skipped, added, removed, downloaded, downloadedBytes, missing = 0 } = result;
+  const summary = {
+    repository,
+    version,
+    changed,
+    skipped,
+    added,
+    removed,
+    present,
+    downloaded,
+    downloadedBytes,
+    missing,
+  };
   const seconds = Math.round(took * 1000) / 1000;
   if (output.json) {
     await output.item({ event: 'result', ...summary, seconds, sync }, () => '');
@@ -225,6 +245,11 @@ async function summarize(
   output.done(
     `Downloaded ${plural(downloaded, 'file')}, ${formatBytes(downloadedBytes)}; took ${formatSeconds(took)}.`,
   );
+  if (missing > 0) {
+    output.note(
+      `${plural(missing, 'content')} could not be had and ${missing === 1 ? 'is' : 'are'} missing; the next sync tries again. Which: penstock sync failures ${quoted(repository)}`,
+    );
+  }
 }
 
 /** With `--json`, the error is followed by all that is missing. */

@@ -1,12 +1,14 @@
 import type { Command } from 'commander';
 
-import { findSync, listFailures, readProgress, viewSync } from '../syncs/sync-views';
-import type { FailureView, ProgressView, SyncView } from '../syncs/sync-views';
+import { findSync, listFailures, readProgress, readStandstill, viewSync } from '../syncs/sync-views';
+import type { ProgressView, Standstill, SyncView } from '../syncs/sync-views';
 import { formatBytes, formatCount, formatDate, plural } from './amounts';
 import { run, wholeNumber, withExamples, withOutput } from './command';
 import type { Output, OutputOptions } from './output';
+import { describeFailures } from './sync-failures';
 import { paintState } from './sync-list';
 import { webUiOf } from './sync-places';
+import { describeWait } from './standstill';
 
 /** `penstock sync show`. */
 export function addShow(sync: Command): void {
@@ -22,12 +24,13 @@ export function addShow(sync: Command): void {
       const view = await viewSync(await session.clientIfRunning(), row);
       const progress = await readProgress(row.id);
       const { total, failures } = await listFailures(session.database.sequelize, row.id, options.limit);
+      const standstill = await readStandstill(session.database.sequelize, row.id);
       const webUi = webUiOf(session, view);
       const { output } = context;
-      output.result({ ...view, progress, failures, failureCount: total, webUi }, () => [
-        ...describe(output, view, webUi),
+      output.result({ ...view, waits: standstill.waits, progress, failures, failureCount: total, webUi }, () => [
+        ...describe(output, view, standstill, webUi),
         ...describeProgress(output, progress),
-        ...describeFailures(output, failures, total),
+        ...(total > 0 ? ['', ...describeFailures(output, failures, total)] : []),
       ]);
     }),
   );
@@ -37,12 +40,21 @@ export function addShow(sync: Command): void {
   ]);
 }
 
-function describe(output: Output, view: SyncView, webUi: string | null): string[] {
+function describe(output: Output, view: SyncView, { waits }: Standstill, webUi: string | null): string[] {
   const what = view.state === 'interrupted' ? ' (no workflow works on it; the next sync goes on, or discard it)' : '';
   return output.pairs([
     ['sync', view.id],
     ['repository', view.repository],
     ['state', `${paintState(output, view.state)}${what}`],
+    ['paused', view.paused ? `since ${formatDate(view.paused.since) ?? ''}: ${view.paused.reason}` : undefined],
+    ...waits.map((wait) => ['waits', describeWait(wait)] as const),
+    [
+      'limits',
+      view.limits
+        ? `${view.limits.downloadConcurrency} requests at once, ${view.limits.rateLimit ?? 'any number of'} a second`
+        : undefined,
+    ],
+    ['missing', view.missing > 0 ? plural(view.missing, 'content') : undefined],
     ['mode', view.mode],
     ['policy', view.policy],
     ['url', view.url],
@@ -70,16 +82,4 @@ function describeProgress(output: Output, progress: readonly ProgressView[]): st
     suffix ?? '',
   ]);
   return ['', ...output.table(['PROGRESS', 'STATE', 'DONE', ''], rows)];
-}
-
-function describeFailures(output: Output, failures: readonly FailureView[], total: number): string[] {
-  if (failures.length === 0) return [];
-  const rows = failures.map(({ path, content, url, reason, attempts }) => [
-    path ?? content,
-    url ?? '-',
-    attempts === null ? '-' : String(attempts),
-    reason,
-  ]);
-  const more = total > failures.length ? [`and ${formatCount(total - failures.length)} more (--limit)`] : [];
-  return ['', ...output.table(['MISSING', 'URL', 'ATTEMPTS', 'REASON'], rows), ...more];
 }

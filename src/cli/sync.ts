@@ -5,9 +5,14 @@ import { plugins } from '../plugins';
 import { run, withExamples, withOutput } from './command';
 import type { OutputOptions } from './output';
 import { withRemoteOptions } from './remote-options';
+import { readAllowedMissing } from './allowed-missing';
 import { addCancel } from './sync-cancel';
 import { addDiscard } from './sync-discard';
+import { addFailures } from './sync-failures';
+import { addLimit } from './sync-limit';
 import { addList } from './sync-list';
+import { addPause, addResume } from './sync-pause';
+import { addRetry } from './sync-retry';
 import { runSync } from './sync-run';
 import type { SyncOptions } from './sync-run';
 import { addShow } from './sync-show';
@@ -20,6 +25,11 @@ export function syncCommand(program: Command): void {
   withSyncOptions(sync);
   addList(sync);
   addShow(sync);
+  addFailures(sync);
+  addRetry(sync);
+  addPause(sync);
+  addResume(sync);
+  addLimit(sync);
   addCancel(sync);
   addDiscard(sync);
   // The long form, for a repository whose name is that of a command.
@@ -42,6 +52,11 @@ function withSyncOptions(command: Command): void {
   add('--mirror', 'remove what upstream does not have; otherwise content is only added');
   add('--no-optimize', 'look at everything, also where nothing has changed since the last sync');
   add('--discard', 'throw an incomplete version away first, instead of going on with it');
+  command.addOption(
+    new Option('--allow-missing <amount>', 'complete the version although so many contents could not be had: 3, or 5%')
+      .argParser(readAllowedMissing)
+      .helpGroup('Sync:'),
+  );
   add('--attach', 'follow the sync that runs already; where none does, start one');
   add('--detach', 'return at once, and let the sync go on');
   add('--wait', 'wait for the end however long a connection is lost');

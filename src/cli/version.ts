@@ -37,11 +37,11 @@ function addList(version: Command): void {
         output.quiet
           ? versions.map(({ number }) => String(number))
           : output.table(
-              ['VERSION', 'COMPLETED', 'ADDED', 'REMOVED', 'PRESENT'],
-              versions.map(({ number, completedAt, added, removed, present }) => [
+              ['VERSION', 'COMPLETED', 'ADDED', 'REMOVED', 'PRESENT', 'MISSING'],
+              versions.map(({ number, completedAt, added, removed, present, missing }) => [
                 String(number),
                 formatDate(completedAt) ?? '-',
-                ...[added, removed, present].map(formatCount),
+                ...[added, removed, present, missing].map(formatCount),
               ]),
             ),
       );
@@ -66,7 +66,7 @@ function addShow(version: Command): void {
           ['repository', view.repository],
           ['version', view.number],
           ['completed', formatDate(view.completedAt)],
-          ...(['added', 'removed', 'present'] as const).map((key) => [key, formatCount(view[key])] as const),
+          ...(['added', 'removed', 'present', 'missing'] as const).map((key) => [key, formatCount(view[key])] as const),
           ...Object.entries(view.types).map(
             ([type, { added, removed, present }]) =>
               [

@@ -6,6 +6,7 @@ import type { Plugin } from '../plugins/plugin';
 import { contentAndVersions } from './migrations/0001-content-and-versions';
 import { syncs } from './migrations/0002-syncs';
 import { versionRetention } from './migrations/0003-version-retention';
+import { operations } from './migrations/0004-operations';
 
 /** One additive change of the schema. Its name never changes once it was released. */
 export interface Migration {
@@ -13,7 +14,7 @@ export interface Migration {
   readonly sql: string;
 }
 
-const coreMigrations: readonly Migration[] = [contentAndVersions, syncs, versionRetention];
+const coreMigrations: readonly Migration[] = [contentAndVersions, syncs, versionRetention, operations];
 
 /** An advisory lock of PostgreSQL, so that several processes may migrate at once; the number is arbitrary. */
 const migrationLock = 0x50454e53;

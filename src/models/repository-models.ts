@@ -59,6 +59,8 @@ export class RepositoryVersion extends Model<
   declare complete: boolean;
   declare createdAt: CreationOptional<Date>;
   declare completedAt: Date | null;
+  /** Contents that upstream declared and that it does not hold, as its sync could not have them. */
+  declare missing: CreationOptional<number>;
   declare counts?: NonAttribute<RepositoryVersionCount[]>;
   declare repository?: NonAttribute<Repository>;
 }
@@ -135,6 +137,7 @@ export function initRepositoryModels(sequelize: Sequelize): void {
       complete: DataTypes.BOOLEAN,
       createdAt: DataTypes.DATE,
       completedAt: DataTypes.DATE,
+      missing: DataTypes.INTEGER,
     },
     { sequelize, updatedAt: false, tableName: 'repository_versions' },
   );

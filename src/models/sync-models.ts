@@ -19,6 +19,24 @@ export interface SyncFailure {
   readonly details?: unknown;
 }
 
+/** What a sync may ask of upstream in all. */
+export interface SyncLimits {
+  /** Requests at once. */
+  readonly downloadConcurrency: number;
+  /** Requests a second; `null`: no limit. */
+  readonly rateLimit: number | null;
+}
+
+/** How many contents may be missing from a version: so many, or so many of a hundred that upstream declares. */
+export type AllowedMissing = { readonly contents: number } | { readonly percent: number };
+
+/** Since when, and why, a sync is paused. */
+export interface SyncPause {
+  readonly reason: string;
+  /** ISO 8601. */
+  readonly since: string;
+}
+
 /** The effort to make one version: begun once, resumed as often as needed. */
 export class Sync extends Model<InferAttributes<Sync>, InferCreationAttributes<Sync>> {
   declare id: CreationOptional<string>;
@@ -37,6 +55,9 @@ export class Sync extends Model<InferAttributes<Sync>, InferCreationAttributes<S
   declare downloaded: CreationOptional<number>;
   /** Bytes; a string, as it may pass 2^53. */
   declare downloadedBytes: CreationOptional<string>;
+  declare paused: SyncPause | null;
+  declare limits: SyncLimits | null;
+  declare missing: CreationOptional<number>;
   declare error: SyncFailure | null;
   declare startedAt: CreationOptional<Date>;
   declare resumedAt: CreationOptional<Date>;
@@ -87,6 +108,9 @@ export function initSyncModels(sequelize: Sequelize): void {
       runId: text,
       downloaded: DataTypes.INTEGER,
       downloadedBytes: DataTypes.BIGINT,
+      paused: DataTypes.JSONB,
+      limits: DataTypes.JSONB,
+      missing: DataTypes.INTEGER,
       error: DataTypes.JSONB,
       startedAt: DataTypes.DATE,
       resumedAt: DataTypes.DATE,

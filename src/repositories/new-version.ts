@@ -30,9 +30,20 @@ export async function beginVersion(client: PoolClient, repositoryId: string): Pr
   return rows[0];
 }
 
-/** Shows a version to readers, and deletes the oldest ones beyond what its repository, which is locked, retains. */
-export async function markComplete(client: PoolClient, { repositoryId, versionId, number }: VersionKey): Promise<void> {
-  await client.query('update repository_versions set complete = true, completed_at = now() where id = $1', [versionId]);
+/**
+ * Shows a version to readers, and deletes the oldest ones beyond what its repository, which is locked, retains.
+ *
+ * @param missing - contents that upstream declares and that it does not hold
+ */
+export async function markComplete(
+  client: PoolClient,
+  { repositoryId, versionId, number }: VersionKey,
+  missing = 0,
+): Promise<void> {
+  await client.query(
+    'update repository_versions set complete = true, completed_at = now(), missing = $2 where id = $1',
+    [versionId, missing],
+  );
   await client.query('update repositories set next_version = $2 where id = $1', [repositoryId, number + 1]);
   await retainVersions(client, repositoryId);
 }

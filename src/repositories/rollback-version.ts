@@ -1,3 +1,5 @@
+import type { PoolClient } from 'pg';
+
 import { inTransaction } from '../models/database';
 import type { Database } from '../models/database';
 import { removeIncompleteVersion } from '../staging/discard-sync';
@@ -37,10 +39,19 @@ export async function rollbackVersion({ pool }: Database, repository: string, nu
     }
     const { added, removed } = await countContents(client, version);
     const changed = added + removed > 0;
-    if (changed) await markComplete(client, version);
+    if (changed) await markComplete(client, version, await countMissing(client, repositoryId, number));
     else await removeIncompleteVersion(client, version.versionId);
     return { version: changed ? version.number : version.baseVersion, changed, added, removed };
   });
+}
+
+/** What the old version did without, the new one does without as well. */
+async function countMissing(client: PoolClient, repositoryId: string, number: number): Promise<number> {
+  const { rows } = await client.query<{ missing: number }>(
+    'select missing from repository_versions where repository_id = $1 and number = $2',
+    [repositoryId, number],
+  );
+  return rows[0]?.missing ?? 0;
 }
 
 /** What the old version does not hold leaves the repository with the new one; `not in`, whose subplan is hashed. */

@@ -14,6 +14,8 @@ export interface VersionView extends Counts {
   readonly repository: string;
   readonly number: number;
   readonly completedAt: Date | null;
+  /** Contents that upstream declared and that it does not hold, as its sync could not have them. */
+  readonly missing: number;
   /** The same counts for each content type. */
   readonly types: Readonly<Record<string, Counts>>;
 }
@@ -49,13 +51,17 @@ export async function findVersion(repository: string, number?: number): Promise<
   return viewVersion(repository, version);
 }
 
-function viewVersion(repository: string, { number, completedAt, counts = [] }: RepositoryVersion): VersionView {
+function viewVersion(
+  repository: string,
+  { number, completedAt, missing, counts = [] }: RepositoryVersion,
+): VersionView {
   const sum = (key: keyof Counts) => counts.reduce((total, count) => total + count[key], 0);
   const types = [...counts].sort((a, b) => (a.type < b.type ? -1 : 1));
   return {
     repository,
     number,
     completedAt,
+    missing,
     added: sum('added'),
     removed: sum('removed'),
     present: sum('present'),

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
-import { mkdir, opendir, readdir, rm, stat, unlink } from 'node:fs/promises';
+import { mkdir, opendir, readdir, rm, stat, statfs, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 
 import { asError, PenstockError } from '../errors';
 import { DiskFlush } from './disk-flush';
 import { FileWriter, type FileCalls } from './file-writer';
-import type { ListedFile, Storage, StorageWriter } from './storage';
+import type { ListedFile, Storage, StorageRoom, StorageWriter } from './storage';
 
 /** A key that is no relative path of plain names, and so might lead out of the storage. */
 export class InvalidStorageKey extends PenstockError {}
@@ -89,6 +89,11 @@ export class FileStorage implements Storage {
 
   async removeAll(prefix: string): Promise<void> {
     await rm(this.#pathOf(prefix), { recursive: true, force: true });
+  }
+
+  async room(): Promise<StorageRoom> {
+    const { bavail, blocks, bsize } = await statfs(this.root);
+    return { free: bavail * bsize, total: blocks * bsize };
   }
 
   flush(): Promise<void> {

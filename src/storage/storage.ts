@@ -20,6 +20,8 @@ export interface Storage {
   remove(key: string): Promise<void>;
   /** Removes all that lies under keys which begin with `prefix`, a folder such as `metadata/12`. */
   removeAll(prefix: string): Promise<void>;
+  /** How much room there is; `undefined` where nobody can tell. */
+  room(): Promise<StorageRoom | undefined>;
   /** Returns once all that was put in place before the call survives a power failure. */
   flush(): Promise<void>;
 }
@@ -30,6 +32,12 @@ export interface ListedFile {
   /** Bytes. */
   readonly size: number;
   readonly modifiedAt: Date;
+}
+
+/** Bytes of the file system, or the quota, that files lie in. */
+export interface StorageRoom {
+  readonly free: number;
+  readonly total: number;
 }
 
 /** A file that is being written. Exactly one of `commit` and `discard` ends it. */

@@ -36,6 +36,21 @@ export class SyncNotFound extends PenstockError {}
 /** No workflow syncs the repository. */
 export class NotSyncing extends PenstockError {}
 
+/** The sync is in a state in which it cannot do what it was asked to. */
+export class UpdateRefused extends PenstockError {}
+
+/** The workflow runs, and no worker was there to hear what it was asked for. */
+export class NoWorkerAnswers extends PenstockError {
+  override readonly transient = true;
+
+  constructor(repository: string, milliseconds: number) {
+    super(
+      `No worker has answered for the sync of "${repository}" within ${milliseconds / 1000} s. Start one with "penstock worker" or "penstock up", and say it again.`,
+      { repository },
+    );
+  }
+}
+
 /** Temporal lacks what `penstock migrate` sets up: the namespace is not there, or not its search attributes. */
 export class TemporalNotSetUp extends PenstockError {}
 

@@ -25,7 +25,7 @@ export interface SyncStarter {
  * @throws {@link RepositoryNotFound}, {@link CannotSync}, {@link TemporalNotSetUp}, and {@link SyncAlreadyRunning} where one runs.
  */
 export async function startSync({ client, taskQueue }: SyncStarter, request: SyncRequest): Promise<SyncExecution> {
-  const { repository, mode, optimize } = request;
+  const { repository, mode } = request;
   const { remote } = await findRepository(repository);
   if (!remote) {
     throw new CannotSync(
@@ -39,7 +39,7 @@ export async function startSync({ client, taskQueue }: SyncStarter, request: Syn
     const handle = await client.workflow.start<SyncWorkflow>(syncWorkflowType, {
       workflowId,
       taskQueue,
-      args: [{ repository, mode, optimize }],
+      args: [request],
       workflowIdConflictPolicy: 'FAIL',
       staticSummary: cutToBytes(`${repository} from ${remote.name} · ${remote.policy} · ${mode}`, summaryBytes),
       staticDetails: `Syncs the ${remote.type} repository **${repository}** from ${displayTarget(new URL(remote.url))}`,

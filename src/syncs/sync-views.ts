@@ -2,15 +2,19 @@ import type { Client } from '@temporalio/client';
 import { Op, QueryTypes } from 'sequelize';
 import type { Sequelize, WhereOptions } from 'sequelize';
 
+import type { HostWait } from '../../activities/download-waits';
 import { Repository, RepositoryVersion } from '../models/repository-models';
 import { Sync, SyncProgress } from '../models/sync-models';
-import type { SyncFailure, SyncState } from '../models/sync-models';
+import type { SyncFailure, SyncLimits, SyncPause, SyncState } from '../models/sync-models';
 import { findRepository } from '../repositories/repositories';
 import { SyncNotFound, quoted } from './errors';
 import { findRunning } from './sync-workflow';
 
-/** `interrupted`: the row says that it runs, but no workflow works on it (it was terminated, say); it can be resumed or discarded. */
-export type ShownState = SyncState | 'interrupted';
+/**
+ * `paused`: it runs, and waits for somebody to resume it. `interrupted`: the row says that it runs, but no workflow works on it (it
+ * was terminated, say); the next sync goes on with it, or it can be discarded.
+ */
+export type ShownState = SyncState | 'paused' | 'interrupted';
 
 /** A sync as it is shown. */
 export interface SyncView {
@@ -32,6 +36,11 @@ export interface SyncView {
   /** Files. */
   readonly downloaded: number;
   readonly downloadedBytes: number;
+  /** Contents that it could not have, and did without. */
+  readonly missing: number;
+  readonly paused: SyncPause | null;
+  /** What it may ask of upstream, where an operator has changed that. */
+  readonly limits: SyncLimits | null;
   readonly startedAt: Date;
   readonly resumedAt: Date;
   readonly finishedAt: Date | null;
@@ -53,6 +62,10 @@ export interface FailureView {
   readonly content: string;
   readonly path: string | null;
   readonly url: string | null;
+  /** Of HTTP, where that is what was wrong. */
+  readonly status: number | null;
+  readonly expected: string | null;
+  readonly found: string | null;
   readonly reason: string;
   readonly attempts: number | null;
   readonly transient: boolean;
@@ -70,7 +83,7 @@ export async function listSyncs(
 ): Promise<SyncView[]> {
   const where: WhereOptions<Sync> = {
     ...(repository === undefined ? {} : { repositoryId: (await findRepository(repository)).id }),
-    ...(state === undefined ? {} : { state: state === 'interrupted' ? 'running' : state }),
+    ...(state === undefined ? {} : { state: state === 'interrupted' || state === 'paused' ? 'running' : state }),
   };
   const syncs = await findAll(where, limit);
   const views = await Promise.all(syncs.map((sync) => viewSync(client, sync)));
@@ -105,10 +118,11 @@ export async function findSyncOfRun(runId: string): Promise<Sync | undefined> {
 /** A sync as it is shown; see {@link listSyncs} for the client. */
 export async function viewSync(client: Client | undefined, sync: Sync): Promise<SyncView> {
   const repository = sync.repository?.name ?? '';
+  const state = await shownState(client, sync, repository);
   return {
     id: sync.id,
     repository,
-    state: sync.state === 'running' && client && !(await findRunning(client, repository)) ? 'interrupted' : sync.state,
+    state,
     mode: sync.mode,
     policy: sync.policy,
     url: sync.url,
@@ -120,11 +134,46 @@ export async function viewSync(client: Client | undefined, sync: Sync): Promise<
     runId: sync.runId,
     downloaded: sync.downloaded,
     downloadedBytes: Number(sync.downloadedBytes),
+    missing: sync.missing,
+    paused: state === 'paused' ? sync.paused : null,
+    limits: sync.state === 'running' ? sync.limits : null,
     startedAt: sync.startedAt,
     resumedAt: sync.resumedAt,
     finishedAt: sync.finishedAt,
     error: sync.error,
   };
+}
+
+async function shownState(
+  client: Client | undefined,
+  { state, paused }: Sync,
+  repository: string,
+): Promise<ShownState> {
+  if (state !== 'running') return state;
+  if (client && !(await findRunning(client, repository))) return 'interrupted';
+  return paused ? 'paused' : 'running';
+}
+
+/** Why a sync that runs stands still: it is paused, or hosts have asked it to wait. */
+export interface Standstill {
+  readonly paused: SyncPause | null;
+  readonly waits: readonly HostWait[];
+}
+
+/** What a sync that runs waits for now; of each host, the wait that ends last. */
+export async function readStandstill(sequelize: Sequelize, syncId: string): Promise<Standstill> {
+  const rows = await sequelize.query<{ paused: SyncPause | null; waits: HostWait[] | null }>(
+    `select sync.paused,
+            (select json_agg(latest order by latest.host)
+               from (select distinct on (wait.host) wait.host, wait.reason, wait.until
+                       from sync_batches batch
+                      cross join jsonb_to_recordset(batch.waiting) as wait (host text, reason text, until timestamptz)
+                      where batch.sync_id = sync.id and wait.until > now()
+                      order by wait.host, wait.until desc) latest) as waits
+       from syncs sync where sync.id = ? and sync.state = 'running'`,
+    { replacements: [syncId], type: QueryTypes.SELECT },
+  );
+  return { paused: rows[0]?.paused ?? null, waits: rows[0]?.waits ?? [] };
 }
 
 const progressOrder = [
@@ -151,7 +200,7 @@ export async function readProgress(syncId: string): Promise<ProgressView[]> {
     .sort((a, b) => progressOrder.indexOf(a.code) - progressOrder.indexOf(b.code));
 }
 
-/** What a sync could not have, as far as it is known; it is forgotten once the sync is completed or discarded. */
+/** What a sync could not have, as far as it is known, or did without; it is forgotten once the sync is discarded. */
 export async function listFailures(
   sequelize: Sequelize,
   syncId: string,
@@ -160,7 +209,7 @@ export async function listFailures(
   const rows = await sequelize.query<{
     content: string;
     path: string | null;
-    error: { message?: string; url?: string; attempts?: number; transient?: boolean };
+    error: Partial<Omit<FailureView, 'content' | 'path'>> & { readonly message?: string };
     total: number;
   }>(
     `select content, path, error, count(*) over ()::int as total
@@ -171,6 +220,9 @@ export async function listFailures(
     content,
     path,
     url: error.url ?? null,
+    status: error.status ?? null,
+    expected: error.expected ?? null,
+    found: error.found ?? null,
     reason: error.message ?? 'unknown',
     attempts: error.attempts ?? null,
     transient: error.transient ?? false,

@@ -3,12 +3,13 @@ import { WorkflowNotFoundError } from '@temporalio/client';
 
 import type { SyncOutcome } from '../../activities/complete-version';
 import type { OpenVersionInput } from '../../activities/open-version';
+import type { AllowedMissing } from '../models/sync-models';
 
 /** The type of the workflow, as workers know it. */
 export const syncWorkflowType = 'syncRepository';
 
 /** What a sync is started with, and what it ends with; the workflow itself is started by its name. */
-export type SyncRequest = OpenVersionInput;
+export type SyncRequest = OpenVersionInput & { readonly allowMissing?: AllowedMissing };
 export type SyncResult = SyncOutcome & { readonly skipped: boolean };
 export type SyncWorkflow = (input: SyncRequest) => Promise<SyncResult>;
 export type SyncHandle = WorkflowHandle<SyncWorkflow>;

@@ -110,7 +110,7 @@ describe('the state of a sync', () => {
   it('learns of resolved futures from a stage too, where the signal is lost', () => {
     const state = stateOf({ batches: 1, openBatches: [[1, 1]], openDiscoveries: [] });
     const batch = state.start();
-    state.stageEnded('resolveContentFutures', undefined, tally({ discoveries: 2 }), 5);
+    state.stageEnded({ stage: 'resolveContentFutures', batch: 1 }, undefined, tally({ discoveries: 2 }), 5);
     state.ended(batch, 'over');
     expect(state.over).toBe(false);
     expect(runAll(state)).toEqual(['discovery 2']);
@@ -175,8 +175,13 @@ describe('the state of a sync', () => {
 
   it('adds up stages over batches', () => {
     const state = stateOf();
-    state.stageEnded('saveContents', tally({ downloadedBytes: 10 }), tally({ units: 5, downloadedBytes: 25 }), 3);
-    state.stageEnded('saveContents', undefined, tally({ units: 2, downloadedBytes: 4 }), 4);
+    state.stageEnded(
+      { stage: 'saveContents', batch: 1 },
+      tally({ downloadedBytes: 10 }),
+      tally({ units: 5, downloadedBytes: 25 }),
+      3,
+    );
+    state.stageEnded({ stage: 'saveContents', batch: 2 }, undefined, tally({ units: 2, downloadedBytes: 4 }), 4);
     expect(state.progress().stages).toEqual([
       { stage: 'saveContents', batches: 2, units: 7, bytes: 19, milliseconds: 7 },
     ]);

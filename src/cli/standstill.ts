@@ -1,0 +1,44 @@
+import type { Standstill } from '../syncs/sync-views';
+import { quoted } from '../syncs/errors';
+import { formatDate } from './amounts';
+import type { Output } from './output';
+
+type Wait = Standstill['waits'][number];
+
+/** What a sync waits for, as `mirror.example: the server answered 429, until 12:03:10`. */
+export function describeWait({ host, reason, until }: Wait): string {
+  return `${host}: ${reason}, until ${formatDate(until)?.slice(11) ?? ''}`;
+}
+
+/** Says when a sync that is followed comes to stand still, and when it goes on: each once. */
+export class StandstillNotes {
+  private paused: string | undefined;
+  /** Until when each host was said to be waited for. */
+  private readonly said = new Map<string, number>();
+
+  constructor(
+    private readonly output: Output,
+    private readonly repository: string,
+  ) {}
+
+  update({ paused, waits }: Standstill): void {
+    if (paused?.reason !== this.paused) {
+      const how = `penstock sync resume ${quoted(this.repository)}`;
+      this.say(
+        { event: 'paused', paused },
+        paused ? `Paused: ${paused.reason.replace(/\.?$/, '.')} It goes on with: ${how}` : 'Resumed.',
+      );
+      this.paused = paused?.reason;
+    }
+    for (const wait of waits) {
+      if ((this.said.get(wait.host) ?? 0) > Date.now()) continue;
+      this.said.set(wait.host, Date.parse(wait.until));
+      this.say({ event: 'waiting', ...wait }, `Waiting for ${describeWait(wait)}`);
+    }
+  }
+
+  private say(event: Record<string, unknown>, line: string): void {
+    if (this.output.json) void this.output.item(event, () => '');
+    else this.output.note(line);
+  }
+}

@@ -1,0 +1,57 @@
+import { Option } from 'commander';
+import type { Command } from 'commander';
+
+import { retryInSync } from '../syncs/operate-sync';
+import { findSync, listFailures, viewSync } from '../syncs/sync-views';
+import { plural } from './amounts';
+import { run, withExamples, withOutput } from './command';
+import type { OutputOptions } from './output';
+import { runSync } from './sync-run';
+
+interface RetryOptions extends OutputOptions {
+  readonly detach?: boolean;
+  readonly wait?: boolean;
+}
+
+/** `penstock sync retry`. */
+export function addRetry(sync: Command): void {
+  const command = sync
+    .command('retry')
+    .description('try again what a sync could not have, and nothing else; while it runs, or after it has failed')
+    .argument('<repository>');
+  for (const [flags, description] of [
+    ['--detach', 'return at once, and let the sync go on'],
+    ['--wait', 'wait for the end however long a connection is lost'],
+  ] as const)
+    command.addOption(new Option(flags, description));
+  withOutput(command).action((repository: string, options: RetryOptions) =>
+    run(
+      options,
+      async (context) => {
+        const { output } = context;
+        const session = await context.open({ temporal: true });
+        const row = await findSync(repository);
+        const { state, mode } = await viewSync(session.client, row);
+        const { total } = await listFailures(session.database.sequelize, row.id, 1);
+        if (state === 'running' || state === 'paused') {
+          const { workflowId, runId } = await retryInSync(session.client, repository);
+          output.result({ repository, workflowId, runId, state, failureCount: total }, () =>
+            output.quiet ? [] : [`The sync of "${repository}" tries ${plural(total, 'failure')} again.`],
+          );
+          return;
+        }
+        if (total === 0) {
+          output.result({ repository, state, failureCount: 0 }, () =>
+            output.quiet ? [] : [`Nothing is missing from repository "${repository}".`],
+          );
+          return;
+        }
+        // What was completed without them has no version that is open: a sync finds all else to be known.
+        const onlyMissing = state !== 'completed';
+        await runSync(context, repository, { ...options, optimize: true, mirror: mode === 'mirror', onlyMissing });
+      },
+      { handlesSignals: true, events: true },
+    ),
+  );
+  withExamples(command, [['penstock sync retry files', '']]);
+}
