@@ -16,7 +16,7 @@ export const closeSync =
   ({ database }: ActivityDependencies) =>
   async ({ syncId, state, error }: CloseSyncInput): Promise<void> => {
     const { rowCount } = await database.pool.query(
-      `update syncs set state = $2, error = $3, paused = null, finished_at = now(),
+      `update syncs set state = $2, error = $3, paused = null, finished_at = now(), fence = $4,
               downloaded = (select coalesce(sum(downloaded), 0) from sync_batches where sync_id = $1),
               downloaded_bytes = (select coalesce(sum(downloaded_bytes), 0) from sync_batches where sync_id = $1)
         where id = $1 and state = 'running' and fence <= $4`,

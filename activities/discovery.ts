@@ -4,6 +4,7 @@ import { inTransaction } from '../src/models/database';
 import type { CheckedUnit } from '../src/plugins/declared-unit';
 import { stageBatch } from '../src/staging/stage-batch';
 import { currentFence } from './current-workflow';
+import { reopenAfterReset } from './reopen-sync';
 import { NotStaged, StaleAttempt, notCurrent } from './stage';
 
 /** What names a discovery: references only. */
@@ -55,7 +56,7 @@ export class DiscoveryAttempt {
       );
       const what = `Discovery ${discovery} of sync ${syncId}`;
       if (!found[0]) throw new NotStaged(`${what} is not there, or not yet.`);
-      throw notCurrent(what, found[0].running);
+      throw notCurrent(what, found[0].running || (await reopenAfterReset(pool, syncId)));
     }
     return new DiscoveryAttempt(pool, { syncId, discovery }, fence, rows[0]);
   }

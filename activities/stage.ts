@@ -3,6 +3,7 @@ import type { Pool, PoolClient, QueryResultRow } from 'pg';
 import { PenstockError } from '../src/errors';
 import { inTransaction } from '../src/models/database';
 import { currentFence } from './current-workflow';
+import { reopenAfterReset } from './reopen-sync';
 
 /** What the workflow passes to a stage: references only, the units lie in the staging tables. */
 export interface StageInput {
@@ -64,7 +65,8 @@ export class StaleAttempt extends PenstockError {
 
 /**
  * Why an attempt may not begin. Where the sync runs, Temporal tries again: either it has begun a later attempt and asks for no
- * other, or the clock of its server was set back, and one of the next attempts is later than all before.
+ * other, or the clock of its server was set back, and one of the next attempts is later than all before, or the sync was
+ * reset, and runs since just now.
  */
 export function notCurrent(what: string, syncRuns: boolean): Error {
   const message = `${what}: this attempt is not the current one.`;
@@ -104,7 +106,7 @@ export class StageAttempt {
       );
       const what = `Batch ${input.batch} of sync ${input.syncId}`;
       if (!found[0]) throw new NotStaged(`${what} is not there, or not yet.`);
-      throw notCurrent(what, found[0].running);
+      throw notCurrent(what, found[0].running || (await reopenAfterReset(pool, input.syncId)));
     }
     return new StageAttempt(pool, input, rows[0].id, fence);
   }

@@ -49,8 +49,8 @@ export const batchDiscovered = defineSignal<[BatchesDiscovered]>('batchDiscovere
 export const contentsResolved = defineSignal<[DiscoveriesOpened]>('contentsResolved');
 export const progress = defineQuery<SyncProgress>('progress');
 
-/** Brings what is under way to rest, and starts nothing more until {@link resume}. */
-export const pause = defineUpdate<void, [PauseRequest]>('pause');
+/** Brings what is under way to rest, and starts nothing more until {@link resume}; gives why it is paused. */
+export const pause = defineUpdate<string, [PauseRequest]>('pause');
 export const resume = defineUpdate('resume');
 /** Sets what is given, for as long as this sync runs; what is downloading then begins anew. */
 export const changeLimits = defineUpdate<SyncLimits, [Partial<SyncLimits>]>('changeLimits');

@@ -13,8 +13,8 @@ export function hearOperators(state: SyncState, requests: UpstreamRequests): voi
   setHandler(
     pause,
     ({ reason }) => {
-      state.pause(reason);
       requests.rest();
+      return state.pause(reason);
     },
     {
       description:

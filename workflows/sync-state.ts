@@ -97,8 +97,9 @@ export class SyncState {
     else if (message.syncId === this.opened.syncId) this.discoveries.extendTo(message.discoveries);
   }
 
-  pause(reason: string): void {
-    this.paused ??= reason;
+  /** Gives the reason that holds: the first one. */
+  pause(reason: string): string {
+    return (this.paused ??= reason);
   }
 
   resume(): void {

@@ -4,9 +4,8 @@ import type { Command } from 'commander';
 
 import { pauseSync, resumeSync } from '../syncs/operate-sync';
 import { quoted } from '../syncs/errors';
-import { findSyncOfRun, viewSync } from '../syncs/sync-views';
+import { findSync, viewSync } from '../syncs/sync-views';
 import type { ShownState } from '../syncs/sync-views';
-import type { SyncExecution } from '../syncs/sync-workflow';
 import { run, withExamples, withOutput } from './command';
 import type { OutputOptions } from './output';
 import type { Session } from './session';
@@ -24,7 +23,7 @@ export function addPause(sync: Command): void {
       const session = await context.open({ temporal: true });
       const { output } = context;
       const execution = await pauseSync(session.client, repository, options.reason);
-      const state = options.detach ? 'pausing' : await restOf(session, execution);
+      const state = options.detach ? 'pausing' : await restOf(session, repository);
       output.result({ repository, workflowId: execution.workflowId, runId: execution.runId, state }, () =>
         output.quiet ? [] : [describe(repository, state)],
       );
@@ -50,11 +49,10 @@ export function addResume(sync: Command): void {
 }
 
 /** Waits until what was under way has come to rest, or the sync has ended before. */
-async function restOf({ client }: Session, execution: SyncExecution): Promise<ShownState> {
+async function restOf({ client }: Session, repository: string): Promise<ShownState> {
   for (;;) {
-    const row = await findSyncOfRun(execution.runId);
-    const state = row && (await viewSync(client, row)).state;
-    if (state !== undefined && state !== 'running') return state;
+    const { state } = await viewSync(client, await findSync(repository));
+    if (state !== 'running') return state;
     await sleep(200);
   }
 }

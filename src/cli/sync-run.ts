@@ -220,7 +220,7 @@ async function summarize(
     execution.attached && sync?.finishedAt
       ? (sync.finishedAt.getTime() - sync.resumedAt.getTime()) / 1000
       : (performance.now() - begun) / 1000;
-  const { version, changed, skipped, added, removed, downloaded, downloadedBytes, missing = 0 } = result;
+  const { version, changed, skipped, added, removed, downloaded, downloadedBytes, missing } = result;
   const summary = {
     repository,
     version,

@@ -1,0 +1,83 @@
+import { randomUUID } from 'node:crypto';
+
+import type { WorkflowHandle } from '@temporalio/client';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+
+import { FileRepository, numberedFiles } from '../harness/file-repository';
+import { Penstock, eventually } from '../harness/penstock';
+
+jest.setTimeout(120_000);
+
+describe('a sync that is reset', () => {
+  let penstock: Penstock;
+
+  beforeAll(async () => {
+    penstock = await Penstock.start();
+  });
+  afterAll(async () => {
+    await penstock.stop();
+  });
+
+  it('to any workflow task while it runs, goes on and loses nothing', async () => {
+    const files = numberedFiles(2200, 'running');
+    const upstream = await FileRepository.start(files);
+    upstream.delay = 20;
+    await penstock.addRepository('running', { url: upstream.url, download_concurrency: 20 });
+    let sync = await penstock.startSync('running');
+    for (const place of [0, 0.5, 1]) {
+      const before = upstream.served.length;
+      await eventually('some more downloads', () => upstream.served.length > before + 100);
+      sync = await reset(sync, place);
+    }
+    upstream.delay = 0;
+    await expect(penstock.resultOf(sync)).resolves.toMatchObject({ version: 1, added: 2200, present: 2200 });
+    expect(await penstock.contentsOf('running', 1)).toEqual(files);
+    // Each reset costs what was under way, and no more.
+    expect(upstream.repeated.filter((path) => path !== 'PULP_MANIFEST').length).toBeLessThanOrEqual(3 * 20);
+    await upstream.stop();
+  });
+
+  it.each([0, 0.3])('after it has failed, to a task before that (%d), tries again what failed', async (place) => {
+    const name = `failed-${place * 10}`;
+    const upstream = await FileRepository.start(numberedFiles(300, name));
+    upstream.misbehave.set(`${name}-00007.txt`, (_, response) => response.writeHead(404).end());
+    await penstock.addRepository(name, { url: upstream.url, max_retries: 0 });
+    const sync = await penstock.startSync(name);
+    await expect(penstock.resultOf(sync)).rejects.toMatchObject({ type: 'SyncIncomplete' });
+    upstream.misbehave.clear();
+    upstream.forget();
+    const again = await reset(sync, place);
+    await expect(penstock.resultOf(again)).resolves.toMatchObject({ version: 1, present: 300 });
+    expect(upstream.downloads).toEqual([`${name}-00007.txt`]);
+    await upstream.stop();
+  });
+
+  it('after it has completed, changes nothing', async () => {
+    const upstream = await FileRepository.start(numberedFiles(50, 'completed'));
+    await penstock.addRepository('completed', { url: upstream.url });
+    const sync = await penstock.startSync('completed');
+    await penstock.resultOf(sync);
+    for (const place of [0, 0.3, 0.6, 1]) {
+      const again = await reset(sync, place);
+      await expect(penstock.resultOf(again)).resolves.toMatchObject({ version: 1, present: 50 });
+    }
+    expect(await penstock.versionsOf('completed')).toEqual([0, 1]);
+    await upstream.stop();
+  });
+
+  /** Resets to a workflow task that has completed: the first for 0, the last for 1. */
+  async function reset(sync: WorkflowHandle, place: number): Promise<WorkflowHandle> {
+    const { runId } = await sync.describe();
+    const { events } = await penstock.client.workflow.getHandle(sync.workflowId, runId).fetchHistory();
+    const tasks = (events ?? []).filter((event) => event.workflowTaskCompletedEventAttributes);
+    const { connection, options } = penstock.client;
+    const answer = await connection.workflowService.resetWorkflowExecution({
+      namespace: options.namespace,
+      workflowExecution: { workflowId: sync.workflowId, runId },
+      reason: 'for the test',
+      requestId: randomUUID(),
+      workflowTaskFinishEventId: tasks[Math.round(place * (tasks.length - 1))]?.eventId ?? null,
+    });
+    return penstock.client.workflow.getHandle(sync.workflowId, answer.runId ?? undefined);
+  }
+});
