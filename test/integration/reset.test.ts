@@ -78,6 +78,6 @@ describe('a sync that is reset', () => {
       requestId: randomUUID(),
       workflowTaskFinishEventId: tasks[Math.round(place * (tasks.length - 1))]?.eventId ?? null,
     });
-    return penstock.client.workflow.getHandle(sync.workflowId, answer.runId ?? undefined);
+    return penstock.client.workflow.getHandle(sync.workflowId, answer.runId);
   }
 });
