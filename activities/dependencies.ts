@@ -1,8 +1,7 @@
-import type { Logger } from 'pino';
-
 import type { DownloadPools } from '../src/downloads/download-pool';
 import type { Database } from '../src/models/database';
 import type { SecretBox } from '../src/models/remote-secrets';
+import type { WorkerMetrics } from '../src/observability/worker-metrics';
 import type { PluginRegistry } from '../src/plugins';
 import type { Settings } from '../src/settings';
 import type { Storage } from '../src/storage/storage';
@@ -15,5 +14,5 @@ export interface ActivityDependencies {
   readonly secrets: SecretBox;
   readonly settings: Settings;
   readonly pools: DownloadPools;
-  readonly logger: Logger;
+  readonly metrics: WorkerMetrics;
 }

@@ -79,7 +79,9 @@ async function runStep(
   const check = (unit: DeclaredUnit) => checkUnit(unit, plugin, source);
   for await (const batch of inBatches(step(context), { skipped: attempt.staged, check, signal })) {
     signal.throwIfAborted();
-    await signals.send(await attempt.stage(batch));
+    const number = await attempt.stage(batch);
+    dependencies.metrics.unitsDiscovered.inc(batch.length);
+    await signals.send(number);
   }
   // All of it is known now; most of its downloads have not begun.
   await requireRoomForAll(dependencies, syncId);

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
+import { log } from '@temporalio/activity';
+
 import type { StoredFile, WantedArtifact } from '../src/downloads/download-artifact';
 import { downloadArtifact } from '../src/downloads/download-artifact';
 import { digestNames } from '../src/downloads/digests';
@@ -50,10 +52,7 @@ export const downloadArtifacts =
     const declared = wanted.reduce((sum, { size }) => sum + (size ?? 0), 0);
     await requireRoomForBatch(dependencies, input.syncId, declared);
     const record = new DownloadRecord(attempt, (error) => {
-      dependencies.logger.warn(
-        { sync: input.syncId, batch: input.batch, error: error.message },
-        'not written down yet',
-      );
+      log.warn('not written down yet', { error });
     });
     describeHeartbeats(() => ({
       downloaded: record.stored,
@@ -68,8 +67,8 @@ export const downloadArtifacts =
   };
 
 async function downloadAll(
-  { storage, settings, logger }: ActivityDependencies,
-  { client, pool, connection }: RemoteSession,
+  { storage, settings }: ActivityDependencies,
+  { client, pool, connection, observer }: RemoteSession,
   wanted: readonly WantedRow[],
   record: DownloadRecord,
 ): Promise<void> {
@@ -79,6 +78,7 @@ async function downloadAll(
   const context = {
     client,
     pool,
+    observer,
     storage,
     findStored,
     signal,
@@ -88,7 +88,7 @@ async function downloadAll(
       record.bytes += bytes;
     },
     onWait: (wait: Wait) => {
-      logger.info({ remote: connection.name, url: wait.url, until: wait.until }, wait.reason);
+      log.info(wait.reason, { remote: connection.name, url: wait.url, until: wait.until });
       record.waits.add(wait);
       addLane();
     },

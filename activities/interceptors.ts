@@ -4,8 +4,8 @@ import type { ActivityExecuteInput, ActivityInboundCallsInterceptor, Next } from
 
 import { DownloadError, DownloadFailed } from '../src/downloads/download-error';
 import { PenstockError, asError } from '../src/errors';
-import type { Database } from '../src/models/database';
 import { InvalidMetadata } from '../src/plugins/invalid-metadata';
+import type { SyncRepositories } from './sync-repositories';
 
 /** Milliseconds between heartbeats; a cancellation reaches an activity with the next one. */
 const heartbeatInterval = 1000;
@@ -86,7 +86,7 @@ const programmingErrors: ReadonlySet<string> = new Set([
  * others are retried by Temporal.
  */
 export class ErrorInterceptor implements ActivityInboundCallsInterceptor {
-  constructor(private readonly database: Pick<Database, 'pool'>) {}
+  constructor(private readonly repositories: SyncRepositories) {}
 
   async execute(input: ActivityExecuteInput, next: Next<ActivityInboundCallsInterceptor, 'execute'>): Promise<unknown> {
     try {
@@ -94,7 +94,7 @@ export class ErrorInterceptor implements ActivityInboundCallsInterceptor {
     } catch (thrown) {
       const error = asKnown(thrown);
       if (!error) throw thrown;
-      const repository = error.details.repository ?? (await findRepository(this.database, input.args[0]));
+      const repository = error.details.repository ?? (await this.repositories.find(input.args[0]));
       const message = printable(messageOf(error, repository));
       throw ApplicationFailure.create({
         type: error.name,
@@ -105,22 +105,6 @@ export class ErrorInterceptor implements ActivityInboundCallsInterceptor {
         ],
       });
     }
-  }
-}
-
-/** The repository that an activity works for: its input names it, or the sync. */
-async function findRepository(database: Pick<Database, 'pool'>, input: unknown): Promise<string | undefined> {
-  const { repository, syncId } = (input ?? {}) as { readonly repository?: string; readonly syncId?: string };
-  if (repository !== undefined || syncId === undefined) return repository;
-  try {
-    const { rows } = await database.pool.query<{ name: string }>(
-      'select repository.name from syncs sync join repositories repository on repository.id = sync.repository_id where sync.id = $1',
-      [syncId],
-    );
-    return rows[0]?.name;
-  } catch {
-    // The error itself is worth more than its frame.
-    return undefined;
   }
 }
 

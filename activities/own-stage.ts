@@ -53,12 +53,12 @@ function unitActivity(dependencies: ActivityDependencies, plugin: Plugin, name: 
     const attempt = await StageAttempt.begin(dependencies.database.pool, input);
     const share = input.share ?? oneRequestAtATime;
     const signal = activitySignal();
-    return withRemote(dependencies, input.syncId, share, ({ summary, client, pool, connection }) => {
+    return withRemote(dependencies, input.syncId, share, ({ summary, client, pool, connection, observer }) => {
       const context: UnitStageContext = {
         remote: summary,
         signal,
         fetch: (url, maxBytes = smallFile) =>
-          fetchSmallFile(url, maxBytes, { client, pool, signal, maxRetries: connection.maxRetries }),
+          fetchSmallFile(url, maxBytes, { client, pool, signal, maxRetries: connection.maxRetries, observer }),
       };
       return runUnits(attempt, { plugin, name, stage, context, atOnce: share.slots, storage: dependencies.storage });
     });

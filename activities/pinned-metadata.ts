@@ -20,7 +20,7 @@ const longestUrl = 2048;
  */
 export async function readPinned(
   { database, storage }: ActivityDependencies,
-  { client, pool, connection }: RemoteSession,
+  { client, pool, connection, observer }: RemoteSession,
   {
     syncId,
     url,
@@ -53,6 +53,7 @@ export async function readPinned(
         storage,
         signal,
         maxRetries: connection.maxRetries,
+        observer,
       },
     );
     await storage.flush();
@@ -72,7 +73,7 @@ export async function readPinned(
 /** Whether any metadata file that a sync has pinned is another one upstream now. */
 export async function changedMetadata(
   { database }: ActivityDependencies,
-  { client, pool, connection }: RemoteSession,
+  { client, pool, connection, observer }: RemoteSession,
   { syncId, signal }: { readonly syncId: string; readonly signal: AbortSignal },
 ): Promise<boolean> {
   const { rows } = await database.pool.query<FetchedMetadata>(
@@ -80,7 +81,7 @@ export async function changedMetadata(
     [syncId],
   );
   for (const pin of rows) {
-    if (await hasChanged(pin, { client, pool, signal, maxRetries: connection.maxRetries })) return true;
+    if (await hasChanged(pin, { client, pool, signal, maxRetries: connection.maxRetries, observer })) return true;
   }
   return false;
 }

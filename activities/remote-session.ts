@@ -1,6 +1,7 @@
 import type { PoolMember } from '../src/downloads/download-pool';
 import { RemoteClient } from '../src/downloads/remote-client';
 import type { RemoteConnection } from '../src/downloads/remote';
+import type { DownloadObserver } from '../src/downloads/retries';
 import type { Database } from '../src/models/database';
 import { connectionOf } from '../src/models/remote-secrets';
 import { Remote } from '../src/models/repository-models';
@@ -15,6 +16,8 @@ export interface RemoteSession {
   readonly summary: RemoteSummary;
   readonly client: RemoteClient;
   readonly pool: PoolMember;
+  /** Counts what is fetched. */
+  readonly observer: DownloadObserver;
 }
 
 /** One request at a time, for activities that read metadata. */
@@ -26,7 +29,7 @@ export const oneRequestAtATime: DownloadShare = { slots: 1, requestsPerSecond: n
  * @throws {@link RemoteChanged} where its url or policy is another one than when the sync began
  */
 export async function withRemote<T>(
-  { database, pools, secrets, settings }: ActivityDependencies,
+  { database, pools, secrets, settings, metrics }: ActivityDependencies,
   syncId: string,
   share: DownloadShare,
   work: (session: RemoteSession) => Promise<T>,
@@ -38,7 +41,8 @@ export async function withRemote<T>(
   const client = new RemoteClient(connection, settings);
   const pool = pools.join(syncId, share);
   try {
-    return await work({ connection, summary: summaryOf(remote), client, pool });
+    const observer = metrics.downloadsOf(connection.url);
+    return await work({ connection, summary: summaryOf(remote), client, pool, observer });
   } finally {
     pool.leave();
     await client.close();

@@ -14,10 +14,11 @@ import type { BatchTally, StageInput } from './stage';
  * deferred until now. Another file for the same content and path is refused, with both digests.
  */
 export const saveContents =
-  ({ database, plugins }: ActivityDependencies) =>
+  ({ database, plugins, metrics }: ActivityDependencies) =>
   async (input: StageInput): Promise<BatchTally> => {
     const attempt = await StageAttempt.begin(database.pool, input);
-    return attempt.transaction(async (client) => {
+    let saved = 0;
+    const tally = await attempt.transaction(async (client) => {
       const { rows: types } = await client.query<{ type: string; plugin: string; units: number }>(
         `select unit.type, repository.type as plugin, count(*)::int as units
            from whole_units unit, syncs sync join repositories repository on repository.id = sync.repository_id
@@ -31,7 +32,7 @@ export const saveContents =
       if (before) await runningFor(`Save hook "before" of plugin "${plugin?.name}"`, () => before(sql));
       for (const { type, units } of types) {
         if (!plugin) continue;
-        await runningFor(`New contents of type ${type}`, () =>
+        saved += await runningFor(`New contents of type ${type}`, () =>
           insertContents(client, attempt.batchId, plugin.content(type), units),
         );
       }
@@ -43,9 +44,12 @@ export const saveContents =
       await client.query(markKnown, [attempt.batchId]);
       return attempt.tally(client);
     });
+    metrics.contentsSaved.inc(saved);
+    return tally;
   };
 
-async function insertContents(client: PoolClient, batchId: string, type: ContentType, units: number): Promise<void> {
+/** @returns how many were new */
+async function insertContents(client: PoolClient, batchId: string, type: ContentType, units: number): Promise<number> {
   const names = type.columns.map(({ name }) => name).join(', ');
   const values = type.columns.map((column) => `${stagedValue(column)} as ${column.name}`).join(', ');
   const key = type.naturalKey.map(({ name }) => name).join(', ');
@@ -64,7 +68,7 @@ async function insertContents(client: PoolClient, batchId: string, type: Content
      insert into contents (id, type) select content_id, $2 from saved`,
     [batchId, type.name],
   );
-  if (rowCount === units) return;
+  if (rowCount === units) return units;
   // Saved meanwhile by another sync, or by another batch of this one: theirs is the row.
   await client.query(
     `update staged_units unit set content_id = existing.content_id
@@ -73,6 +77,7 @@ async function insertContents(client: PoolClient, batchId: string, type: Content
         and unit.content_id <> existing.content_id`,
     [batchId, type.name],
   );
+  return rowCount ?? 0;
 }
 
 const attachArtifacts = `

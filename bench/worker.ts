@@ -1,5 +1,4 @@
 import { DefaultLogger, Runtime } from '@temporalio/worker';
-import { pino } from 'pino';
 
 import { readSettings } from '../src/settings';
 import { connectWorker } from '../src/temporal';
@@ -15,7 +14,6 @@ async function main(): Promise<void> {
     databaseUrl: settings.databaseUrl ?? '',
     connection,
     namespace,
-    logger: pino({ level: 'warn' }),
   });
   process.on('SIGTERM', () => {
     worker.stop();

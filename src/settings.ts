@@ -23,8 +23,16 @@ export interface Settings {
   readonly secretKey?: string;
   /** Ports of the embedded services. */
   readonly ports: { readonly postgres: number; readonly temporal: number; readonly ui: number };
-  readonly logLevel: string;
+  readonly logLevel: LogLevel;
+  /** Where a worker answers for those who watch it; absent: nowhere. */
+  readonly httpAddress?: { readonly host: string; readonly port: number };
+  /** Whether traces are sent: OpenTelemetry's own variables say where to, and how. */
+  readonly tracing: boolean;
 }
+
+/** How much is logged, the most first. */
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -54,7 +62,11 @@ export function readSettings(environment: Environment = process.env): Settings {
       temporal: readPort(env, 'PENSTOCK_TEMPORAL_PORT', 17233),
       ui: readPort(env, 'PENSTOCK_TEMPORAL_UI_PORT', 18233),
     },
-    logLevel: env.PENSTOCK_LOG_LEVEL ?? 'warn',
+    logLevel: readLogLevel(env),
+    ...readHttpAddress(env),
+    tracing:
+      Boolean(env.OTEL_EXPORTER_OTLP_ENDPOINT ?? env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) &&
+      env.OTEL_SDK_DISABLED?.toLowerCase() !== 'true',
   };
 }
 
@@ -94,4 +106,28 @@ function readBoolean(env: Environment, name: string): boolean {
   if (!given || given === 'false' || given === '0') return false;
   if (given === 'true' || given === '1') return true;
   throw new InvalidSetting(`${name} must be true or false; found "${given}".`, { found: given });
+}
+
+function readLogLevel(env: Environment): LogLevel {
+  const given = env.PENSTOCK_LOG_LEVEL ?? 'warn';
+  const level = logLevels.find((each) => each === given);
+  if (level) return level;
+  const expected = logLevels.join(', ');
+  throw new InvalidSetting(`PENSTOCK_LOG_LEVEL must be one of ${expected}; found "${given}".`, {
+    expected,
+    found: given,
+  });
+}
+
+function readHttpAddress(env: Environment): Pick<Settings, 'httpAddress'> {
+  const given = env.PENSTOCK_HTTP_ADDRESS;
+  if (!given) return {};
+  // A name or an IPv4 address, or an IPv6 address in brackets; 0 is any free port.
+  const [, name, ipv6, port] = /^(?:([\w.-]+)|\[([\da-f:.]+)\]):(\d{1,5})$/i.exec(given) ?? [];
+  const host = name ?? ipv6;
+  if (host !== undefined && Number(port) < 65536) return { httpAddress: { host, port: Number(port) } };
+  throw new InvalidSetting(`PENSTOCK_HTTP_ADDRESS must be a host and a port, as 127.0.0.1:9464; found "${given}".`, {
+    expected: 'host:port',
+    found: given,
+  });
 }

@@ -2,15 +2,18 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 
 import { Worker } from '@temporalio/worker';
-import type { NativeConnection, WorkflowBundleOption } from '@temporalio/worker';
-import type { Logger } from 'pino';
+import type { NativeConnection, State, WorkflowBundleOption } from '@temporalio/worker';
 
 import { createActivities } from '../activities';
 import { ErrorInterceptor, HeartbeatInterceptor } from '../activities/interceptors';
+import { ActivityObserver } from '../activities/observer';
+import { SyncRepositories } from '../activities/sync-repositories';
 import { DownloadPools } from './downloads/download-pool';
 import { openDatabase } from './models/database';
 import type { Database } from './models/database';
 import { openSecretBox } from './models/remote-secrets';
+import type { Tracing } from './observability/tracing';
+import { WorkerMetrics } from './observability/worker-metrics';
 import { PluginRegistry } from './plugins';
 import type { Settings } from './settings';
 import { FileStorage } from './storage/file-storage';
@@ -29,7 +32,10 @@ export interface WorkerOptions {
   readonly storage?: Storage;
   readonly connection: NativeConnection;
   readonly namespace: string;
-  readonly logger: Logger;
+  /** Absent: what is counted is not shown. */
+  readonly metrics?: WorkerMetrics;
+  /** Absent: no spans. */
+  readonly tracing?: Tracing | undefined;
   readonly plugins?: PluginRegistry;
   readonly workflowBundle?: WorkflowBundleOption;
 }
@@ -39,16 +45,22 @@ export interface SyncWorker {
   /** Polls and works; resolves after {@link stop}, once what is under way has ended or was given back. */
   run(): Promise<void>;
   stop(): void;
+  /** As Temporal's SDK names it; `RUNNING`: it polls. */
+  readonly state: State;
 }
 
 /** Makes a worker. Nothing runs until its `run` is called. */
 export async function createWorker(options: WorkerOptions): Promise<SyncWorker> {
-  const { settings, connection, namespace, logger, plugins = new PluginRegistry() } = options;
+  const { settings, connection, namespace, tracing, plugins = new PluginRegistry() } = options;
+  const { metrics = new WorkerMetrics() } = options;
   // Where a machine has much memory, V8 lets garbage pile up before it collects the old generation; what is live stays small.
   // With 20 % a tenth of the worker's time went into collecting it.
   setFlagsFromString('--heap-growing-percent=35');
   const database = options.database ?? openDatabase(options.databaseUrl);
   const storage = options.storage ?? (await FileStorage.open(settings.storageDir));
+  const pools = new DownloadPools();
+  metrics.watchPools(pools);
+  const repositories = new SyncRepositories(database);
   const worker = await Worker.create({
     connection,
     namespace,
@@ -60,11 +72,19 @@ export async function createWorker(options: WorkerOptions): Promise<SyncWorker> 
       plugins,
       secrets: openSecretBox(settings),
       settings,
-      pools: new DownloadPools(),
-      logger,
+      pools,
+      metrics,
     }),
     interceptors: {
-      activity: [() => ({ inbound: new HeartbeatInterceptor() }), () => ({ inbound: new ErrorInterceptor(database) })],
+      // The first is the outermost.
+      activity: [
+        () => ({ inbound: new HeartbeatInterceptor() }),
+        (context) => {
+          const observer = new ActivityObserver(context, { repositories, metrics, tracing });
+          return { inbound: observer, outbound: observer };
+        },
+        () => ({ inbound: new ErrorInterceptor(repositories) }),
+      ],
     },
     // Most of a slow sync's activities only wait for upstream; those of the others must not wait for them.
     maxConcurrentActivityTaskExecutions: 100,
@@ -82,6 +102,9 @@ export async function createWorker(options: WorkerOptions): Promise<SyncWorker> 
     },
     stop: () => {
       worker.shutdown();
+    },
+    get state() {
+      return worker.getState();
     },
   };
 }

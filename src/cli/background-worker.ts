@@ -1,6 +1,11 @@
+import { findFreePort } from '../embedded/ports';
 import type { ServiceAddresses } from '../embedded/services';
 import { asError } from '../errors';
 import type { Database } from '../models/database';
+import { allMigrations } from '../models/migrate';
+import type { Watch } from '../observability/watch-worker';
+import { WorkerMetrics } from '../observability/worker-metrics';
+import { plugins } from '../plugins';
 import type { Settings } from '../settings';
 import { connectWorker } from '../temporal';
 import { createWorker } from '../worker';
@@ -16,6 +21,8 @@ export class BackgroundWorker {
     private readonly running: Promise<void>,
     private readonly shutDown: () => void,
     private readonly disconnect: () => Promise<void>,
+    /** Where it answers for those who watch it, as `http://127.0.0.1:9464`. */
+    readonly watchUrl: string | undefined,
   ) {
     this.failed = new Promise<never>((_, reject) => {
       running.then(
@@ -37,20 +44,34 @@ export class BackgroundWorker {
     database: Database,
     log: 'stderr' | 'file',
   ): Promise<BackgroundWorker> {
-    const logger = openLog(settings, log);
-    await installRuntime(logger);
+    // Somebody looks at a worker that logs to stderr; any other is a part of a command.
+    const address = log === 'stderr' ? settings.httpAddress : undefined;
+    const sdkMetricsPort = address && (await findFreePort());
+    await installRuntime(openLog(settings, log), sdkMetricsPort);
+    const tracing = settings.tracing ? new (await import('../observability/tracing.js')).Tracing() : undefined;
     const { connection, namespace } = await connectWorker({ embeddedAddress: temporalAddress });
-    try {
-      const worker = await createWorker({ settings, databaseUrl, database, connection, namespace, logger });
-      return new BackgroundWorker(
-        worker.run(),
-        () => {
-          worker.stop();
-        },
-        () => connection.close(),
-      );
-    } catch (error) {
+    const metrics = new WorkerMetrics();
+    let watch: Watch | undefined;
+    const disconnect = async () => {
+      await watch?.close();
+      await tracing?.close();
       await connection.close();
+    };
+    try {
+      const worker = await createWorker({ settings, databaseUrl, database, connection, namespace, metrics, tracing });
+      if (address && sdkMetricsPort !== undefined) {
+        const { watchWorker } = await import('../observability/watch-worker.js');
+        const migrations = allMigrations(plugins).map(({ name }) => name);
+        const state = () => worker.state;
+        const watched = { metrics, state, connection, databaseUrl, migrations, sdkMetricsPort };
+        watch = await watchWorker(address, settings.storageDir, watched);
+      }
+      const stop = () => {
+        worker.stop();
+      };
+      return new BackgroundWorker(worker.run(), stop, disconnect, watch?.url);
+    } catch (error) {
+      await disconnect();
       throw error;
     }
   }

@@ -119,6 +119,6 @@ const borderless = {
 };
 
 /** What comes from upstream may not steer the terminal: of control sequences, only colours pass. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replace(/\u001b(?!\[[\d;]*m)|[\u0000-\u0008\u000b-\u001a\u001c-\u001f\u007f-\u009f]/g, '\ufffd');
 }

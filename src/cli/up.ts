@@ -28,10 +28,10 @@ export function upCommand(program: Command): void {
         await refuseSecond(settings);
         const session = await context.open({ temporal: true });
         if (!session.own && !session.given) await refuseSecond(settings);
-        await session.startWorker('stderr');
-        const addresses = { ...shownAddresses(settings, session.addresses), dataDir: settings.dataDir };
+        const { watchUrl: http = null } = await session.startWorker('stderr');
+        const addresses = { ...shownAddresses(settings, session.addresses), http, dataDir: settings.dataDir };
         output.result(addresses, () => [
-          ...output.pairs(describe(addresses)),
+          ...output.pairs([...describe(addresses), ['Metrics', http === null ? undefined : `${http}/metrics`]]),
           ...(output.quiet ? [] : ['', 'Ready. Ctrl-C stops all of it; syncs go on at the next start.']),
         ]);
         await Promise.race([aborted(interruption.signal), session.failed]);

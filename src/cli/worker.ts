@@ -20,8 +20,9 @@ export function workerCommand(program: Command): void {
         const worker = await session.startWorker('stderr');
         const { address, namespace } = describeTarget({ embeddedAddress: session.addresses.temporalAddress });
         const database = describeDatabase(session.addresses.databaseUrl);
-        output.result({ taskQueue: settings.taskQueue, temporal: address, namespace, database }, () => [
-          `The worker polls task queue ${settings.taskQueue} of namespace ${namespace} at ${address}; its database is at ${database}.`,
+        const { watchUrl: http = null } = worker;
+        output.result({ taskQueue: settings.taskQueue, temporal: address, namespace, database, http }, () => [
+          `The worker polls task queue ${settings.taskQueue} of namespace ${namespace} at ${address}; its database is at ${database}.${http === null ? '' : ` It answers at ${http}.`}`,
         ]);
         await Promise.race([aborted(interruption.signal), worker.failed]);
         output.note('The worker stops.');
@@ -31,6 +32,7 @@ export function workerCommand(program: Command): void {
   );
   withExamples(command, [
     ['DATABASE_URL=… TEMPORAL_ADDRESS=… penstock worker', ''],
-    ['PENSTOCK_LOG_LEVEL=info penstock worker', 'its log is JSON lines on stderr'],
+    ['PENSTOCK_LOG_LEVEL=info penstock worker', 'its log is on stderr: JSON lines where that is no terminal'],
+    ['PENSTOCK_HTTP_ADDRESS=127.0.0.1:9464 penstock worker', 'with /metrics, /livez and /readyz'],
   ]);
 }

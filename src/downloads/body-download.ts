@@ -4,7 +4,7 @@ import { displayUrl } from './display-url';
 import { PartialBody, type Declared, type WholeBody } from './partial-body';
 import type { RemoteClient, RemoteResponse } from './remote-client';
 import { rangeStart, strongValidator } from './resuming';
-import { parseRetryAfter, standardLimits, type DownloadLimits, type Source } from './retries';
+import { parseRetryAfter, standardLimits, type DownloadLimits, type DownloadObserver, type Source } from './retries';
 
 /** Broken bodies that a process keeps while they wait for the next attempt: each holds an open file, or some memory. */
 const MAX_KEPT = 64;
@@ -19,6 +19,7 @@ export interface BodyContext {
   readonly limits?: Partial<DownloadLimits> | undefined;
   /** Told of bytes as they come, also of those that come a second time. */
   readonly onBytes?: ((bytes: number) => void) | undefined;
+  readonly observer?: DownloadObserver | undefined;
 }
 
 /** A body from one url, with the headers of the answer that began it. */
@@ -128,18 +129,24 @@ export class BodyDownload implements Source<FetchedBody | typeof notModified> {
   }
 
   async #read(response: RemoteResponse, partial: PartialBody): Promise<void> {
-    const { client, limits, onBytes } = this.context;
+    const { client, limits, onBytes, observer } = this.context;
     const { size } = this.declared;
     const limit = size ?? limits?.maxSize ?? standardLimits.maxSize;
     const announced = Number(response.headers['content-length'] ?? NaN);
     if (!Number.isNaN(announced)) await this.#checkSize(partial.received + announced, limit, response);
     const trickle =
       client.connection.totalTimeout === null ? new TrickleGuard(this.#shown, limits?.minimumRate) : undefined;
-    for await (const chunk of response.body) {
-      onBytes?.(chunk.length);
-      if (partial.received + chunk.length > limit) throw this.#tooLong(limit);
-      trickle?.add(chunk.length);
-      await partial.add(chunk);
+    let received = 0;
+    try {
+      for await (const chunk of response.body) {
+        received += chunk.length;
+        onBytes?.(chunk.length);
+        if (partial.received + chunk.length > limit) throw this.#tooLong(limit);
+        trickle?.add(chunk.length);
+        await partial.add(chunk);
+      }
+    } finally {
+      observer?.received(this.url, received);
     }
   }
 

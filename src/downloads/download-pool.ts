@@ -210,6 +210,15 @@ export class PoolMember {
 export class DownloadPools {
   readonly #pools = new Map<string, DownloadPool>();
 
+  /** The slots of all pools, and how many of them are in use. */
+  get slots(): { readonly all: number; readonly used: number } {
+    const pools = [...this.#pools.values()];
+    return {
+      all: pools.reduce((sum, { capacity }) => sum + capacity, 0),
+      used: pools.reduce((sum, { inUse }) => sum + inUse, 0),
+    };
+  }
+
   /** Joins the pool of a sync. Who joined has to leave when its downloads are over. */
   join(syncId: string, share: PoolShare): PoolMember {
     for (const [id, { empty }] of this.#pools) if (empty) this.#pools.delete(id);

@@ -10,6 +10,18 @@ export interface Wait {
   readonly until: Date;
 }
 
+/** Who is told how urls fare, each of them with the url that was asked for. */
+export interface DownloadObserver {
+  /** It is there. */
+  downloaded(url: string): void;
+  /** Bytes of a body have come, also of one that broke. */
+  received(url: string, bytes: number): void;
+  /** An attempt has failed, and another one follows. */
+  retried(url: string, error: DownloadError): void;
+  /** No further attempt follows. */
+  gaveUp(url: string, error: DownloadError): void;
+}
+
 /** How long and how large a download may become. */
 export interface DownloadLimits {
   /** Bytes of a body whose size is not declared. */
@@ -41,6 +53,7 @@ export interface RetryContext {
   readonly limits?: Partial<DownloadLimits> | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onWait?: ((wait: Wait) => void) | undefined;
+  readonly observer?: DownloadObserver | undefined;
 }
 
 /** One url that is being tried. */
@@ -81,7 +94,7 @@ export async function tryUrls<T>(
 }
 
 async function tryUrl<T>(url: string, context: RetryContext, source: Source<T>): Promise<{ value: T } | UrlFailure> {
-  const { pool, maxRetries, signal } = context;
+  const { pool, maxRetries, signal, observer } = context;
   const origin = originOf(url);
   for (let attempts = 1; ; attempts += 1) {
     const slot = await acquire(url, origin, context);
@@ -89,6 +102,7 @@ async function tryUrl<T>(url: string, context: RetryContext, source: Source<T>):
     try {
       const value = await source.attempt();
       pool.pauses.answered(origin);
+      observer?.downloaded(url);
       return { value };
     } catch (thrown) {
       if (signal?.aborted) throw signal.reason;
@@ -100,7 +114,11 @@ async function tryUrl<T>(url: string, context: RetryContext, source: Source<T>):
     const asked = waitAsked(error, context);
     if (asked === undefined) pool.pauses.answered(origin);
     else if (error.details.status === 429) pool.pauses.refused(origin, Date.now() + asked);
-    if (!error.retried || attempts > maxRetries) return { url, attempts, error };
+    if (!error.retried || attempts > maxRetries) {
+      observer?.gaveUp(url, error);
+      return { url, attempts, error };
+    }
+    observer?.retried(url, error);
     await source.park();
     await wait(url, error.reason, Math.max(backoff(attempts, context), asked ?? 0), context);
   }

@@ -40,7 +40,7 @@ export async function claimPort({ port, variable, service }: WantedPort): Promis
  * A free port below those that systems hand out themselves (from 32768, or from 49152), so that no outgoing connection takes it
  * before the server does.
  */
-async function findFreePort(): Promise<number> {
+export async function findFreePort(): Promise<number> {
   for (;;) {
     const port = await tryPort(randomInt(20_000, 32_000)).catch(() => 0);
     if (port > 0) return port;

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { WorkflowFailedError } from '@temporalio/client';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { ActivityFailure, ApplicationFailure } from '@temporalio/common';
-import { pino } from 'pino';
 
 import type { Plugin } from '../../src/plugins/plugin';
 import { PluginRegistry } from '../../src/plugins';
@@ -110,7 +109,6 @@ export class Penstock {
       plugins: this.plugins,
       ...(this.storage ? { storage: this.storage } : {}),
       workflowBundle: { codePath: join(__dirname, '..', '..', 'dist', 'workflow-bundle.js') },
-      logger: pino({ level: 'silent' }),
     });
     const running = worker.run().finally(() => connection.close());
     this.worker = {

@@ -26,6 +26,7 @@ describe('the settings', () => {
       allowWeakDigests: false,
       ports: { postgres: 15432, temporal: 17233, ui: 18233 },
       logLevel: 'warn',
+      tracing: false,
     });
   });
 
@@ -77,6 +78,36 @@ describe('the settings', () => {
     expect(refusalOf({ PENSTOCK_POSTGRES_PORT: given })).toBe(
       `PENSTOCK_POSTGRES_PORT must be a port from 1 to 65535; found "${given}".`,
     );
+  });
+
+  it('refuse a log level that there is not', () => {
+    expect(refusalOf({ PENSTOCK_LOG_LEVEL: 'loud' })).toBe(
+      'PENSTOCK_LOG_LEVEL must be one of trace, debug, info, warn, error, fatal, silent; found "loud".',
+    );
+  });
+
+  it.each([
+    ['127.0.0.1:9464', { host: '127.0.0.1', port: 9464 }],
+    ['[::1]:0', { host: '::1', port: 0 }],
+    ['worker.example:80', { host: 'worker.example', port: 80 }],
+  ])('take %j for an address to listen on', (given, httpAddress) => {
+    expect(readSettings({ PENSTOCK_HTTP_ADDRESS: given })).toMatchObject({ httpAddress });
+  });
+
+  it.each(['9464', ':9464', '127.0.0.1', '::1:9464', '127.0.0.1:65536', 'http://127.0.0.1:80'])(
+    'refuse %j where an address to listen on is meant',
+    (given) => {
+      expect(refusalOf({ PENSTOCK_HTTP_ADDRESS: given })).toContain('PENSTOCK_HTTP_ADDRESS must be a host and a port');
+    },
+  );
+
+  it.each([
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' }, true],
+    [{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://collector:4318/v1/traces' }, true],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318', OTEL_SDK_DISABLED: 'true' }, false],
+    [{ OTEL_SDK_DISABLED: 'false' }, false],
+  ])('say of %j whether traces are sent', (environment, tracing) => {
+    expect(readSettings(environment)).toMatchObject({ tracing });
   });
 
   it.each(['yes', 'TRUE', '2'])('refuse %j where true or false is meant', (given) => {
