@@ -16,6 +16,7 @@ import { typeErrors } from './type-check';
 
 const readme = new Markdown('README.md');
 const plugins = new Markdown('docs/plugins.md');
+const monitoring = new Markdown('docs/monitoring.md');
 const run = promisify(execFile);
 
 describe('the plugin of the README', () => {
@@ -87,7 +88,7 @@ describe('README.md and docs/', () => {
   });
 
   it('link to what is there', () => {
-    for (const document of [readme, plugins]) {
+    for (const document of [readme, plugins, monitoring]) {
       const links = document.links();
       expect(links.length).toBeGreaterThan(0);
       for (const link of links) {
@@ -98,7 +99,7 @@ describe('README.md and docs/', () => {
   });
 
   it('show only commands and options that there are', async () => {
-    const commands = readme.commands();
+    const commands = [...readme.commands(), ...monitoring.commands()];
     expect(commands.length).toBeGreaterThan(10);
     const known = await readCommands();
     for (const [command = '', second = '', ...rest] of commands) {
