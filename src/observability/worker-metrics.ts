@@ -107,7 +107,10 @@ export class WorkerMetrics {
   /** Counts what is fetched for a remote. */
   downloadsOf(remoteUrl: string): DownloadObserver {
     const own = hostOf(remoteUrl);
-    const host = (url: string) => (hostOf(url) === own ? own : otherHosts);
+    // Nearly all urls begin like the remote's, and are not worth being parsed for each file.
+    const prefix = /^https?:\/\/[^/]+\//.exec(remoteUrl)?.[0];
+    const isOwn = (url: string) => (prefix !== undefined && url.startsWith(prefix)) || hostOf(url) === own;
+    const host = (url: string) => (isOwn(url) ? own : otherHosts);
     return {
       downloaded: (url) => {
         this.downloads.inc({ host: host(url) });
