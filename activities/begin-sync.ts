@@ -1,23 +1,11 @@
 import type { PoolClient } from 'pg';
 
-import type { Policy } from '../src/models/repository-models';
 import { beginVersion } from '../src/repositories/new-version';
 import { removeStaging } from '../src/staging/discard-sync';
+import type { Target } from '../src/syncs/find-target';
 import { currentFence, currentWorkflow } from './current-workflow';
 import type { OpenVersionInput } from './open-version';
 import { notCurrent } from './stage';
-
-/** A repository and the remote that it is synced with. */
-export interface Target {
-  readonly repositoryId: string;
-  readonly type: string;
-  readonly remoteId: string;
-  readonly url: string;
-  readonly policy: Policy;
-  /** Requests a second that the remote allows; `null`: no limit. */
-  readonly rate: number | null;
-  readonly latest: number;
-}
 
 /** Notes that nothing has changed; once for a run, also where this attempt is not the first. */
 export async function skipSync(client: PoolClient, target: Target, input: OpenVersionInput): Promise<string> {

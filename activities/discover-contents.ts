@@ -71,7 +71,7 @@ async function runStep(
     remote: session.summary,
     metadata: (url) =>
       readPinned(dependencies, session, { syncId, url, signal, pin: (work) => attempt.transaction(work) }),
-    resolved: readResolved(dependencies, attempt.reference),
+    resolved: readResolved({ pool: dependencies.database.pool, storage: dependencies.storage }, attempt.reference),
     signal,
   };
   const source = { url: session.summary.url, deferred: session.summary.policy !== 'immediate' };

@@ -1,16 +1,16 @@
-import type { PoolClient } from 'pg';
-
 import { inTransaction } from '../src/models/database';
+import type { Queryable } from '../src/models/database';
 import type { SyncMode } from '../src/models/sync-models';
-import { CannotSync, RepositoryNotFound } from '../src/models/sync-errors';
 import type { Policy } from '../src/models/repository-models';
 import type { Plugin } from '../src/plugins/plugin';
 import { lockRepository } from '../src/repositories/lock-repository';
 import { discardSync } from '../src/staging/discard-sync';
 import { metadataPrefix } from '../src/storage/storage';
+import { chooseCourse } from '../src/syncs/choose-course';
+import { findTarget } from '../src/syncs/find-target';
+import type { Target } from '../src/syncs/find-target';
 import { activitySignal } from './activity-signal';
 import { beginSync, resumeSync, skipSync, takeOver } from './begin-sync';
-import type { Target } from './begin-sync';
 import type { ActivityDependencies } from './dependencies';
 import { changedMetadata } from './pinned-metadata';
 import { openNumbers } from './open-numbers';
@@ -58,103 +58,30 @@ export const openVersion =
     const { database, plugins, storage } = dependencies;
     const target = await findTarget(database.pool, input.repository);
     const plugin = plugins.get(target.type);
-    const open = await findOpenSync(database.pool, target.repositoryId);
-
-    const goesOn = open !== undefined && sameSource(open, target);
-    if (input.onlyMissing && !goesOn) throw nothingToRetry(input.repository, open !== undefined);
-    if (goesOn && (input.onlyMissing || !(await metadataChanged(dependencies, open.id, target)))) {
-      await inTransaction(database.pool, (client) => resumeSync(client, open.id, input));
-      return describe(dependencies, open.id, plugin);
+    const course = await chooseCourse(database.pool, target, input, (syncId) =>
+      metadataChanged(dependencies, syncId, target),
+    );
+    if (course.kind === 'resume') {
+      await inTransaction(database.pool, (client) => resumeSync(client, course.syncId, input));
+      return describe(dependencies, course.syncId, plugin);
     }
-    const last = input.optimize && !open ? await findLastCompleted(database.pool, target.repositoryId) : undefined;
-    if (
-      last?.mode === input.mode &&
-      sameSource(last, target) &&
-      last.pins > 0 &&
-      last.missing === 0 &&
-      last.resultVersion === target.latest &&
-      !(await metadataChanged(dependencies, last.id, target))
-    ) {
+    if (course.kind === 'skip') {
       const syncId = await inTransaction(database.pool, (client) => skipSync(client, target, input));
       const present = await countPresent(database.pool, target);
       return { ...(await describe(dependencies, syncId, plugin)), version: target.latest, skipped: true, present };
     }
+    const { discards } = course;
     const syncId = await inTransaction(database.pool, async (client) => {
       await lockRepository(client, input.repository);
-      if (open) {
-        await takeOver(client, open.id);
-        await discardSync(client, open.id);
+      if (discards !== null) {
+        await takeOver(client, discards);
+        await discardSync(client, discards);
       }
       return beginSync(client, target, input);
     });
-    if (open) await storage.removeAll(metadataPrefix(open.id));
+    if (discards !== null) await storage.removeAll(metadataPrefix(discards));
     return describe(dependencies, syncId, plugin);
   };
-
-type Queryable = Pick<PoolClient, 'query'>;
-
-async function findTarget(client: Queryable, repository: string): Promise<Target> {
-  const { rows } = await client.query<Target & { remote: string | null; remoteType: string }>(
-    `select repository.id as "repositoryId", repository.type, remote.id as "remoteId", remote.name as remote,
-            remote.type as "remoteType", remote.url, remote.policy, remote.rate_limit as rate,
-            coalesce((select max(number) from repository_versions where repository_id = repository.id and complete), 0) as latest
-       from repositories repository left join remotes remote on remote.id = repository.remote_id
-      where repository.name = $1`,
-    [repository],
-  );
-  const target = rows[0];
-  if (!target) throw new RepositoryNotFound(repository);
-  if (target.remote === null) {
-    throw new CannotSync(
-      `Repository "${repository}" has no remote. Give it one: penstock repository update ${repository} --remote NAME`,
-      { repository },
-    );
-  }
-  if (target.remoteType !== target.type) {
-    throw new CannotSync(
-      `Repository "${repository}" is of type ${target.type}, its remote "${target.remote}" of type ${target.remoteType}.`,
-      {
-        repository,
-        remote: target.remote,
-        expected: target.type,
-        found: target.remoteType,
-      },
-    );
-  }
-  return target;
-}
-
-interface EarlierSync {
-  readonly id: string;
-  readonly remoteId: string | null;
-  readonly url: string;
-  readonly policy: string;
-  readonly mode: SyncMode;
-  readonly resultVersion: number | null;
-  readonly pins: number;
-  readonly missing: number;
-}
-
-const earlierSync = `
-  select id, remote_id as "remoteId", url, policy, mode, missing, result_version as "resultVersion",
-         (select count(*)::int from sync_metadata where sync_id = syncs.id) as pins
-    from syncs`;
-
-async function findOpenSync(client: Queryable, repositoryId: string): Promise<EarlierSync | undefined> {
-  const { rows } = await client.query<EarlierSync>(
-    `${earlierSync} where repository_id = $1 and state in ('running', 'failed', 'canceled')`,
-    [repositoryId],
-  );
-  return rows[0];
-}
-
-async function findLastCompleted(client: Queryable, repositoryId: string): Promise<EarlierSync | undefined> {
-  const { rows } = await client.query<EarlierSync>(
-    `${earlierSync} where repository_id = $1 and state = 'completed' order by id desc limit 1`,
-    [repositoryId],
-  );
-  return rows[0];
-}
 
 async function countPresent(client: Queryable, { repositoryId, latest }: Target): Promise<number> {
   const { rows } = await client.query<{ present: number }>(
@@ -164,22 +91,6 @@ async function countPresent(client: Queryable, { repositoryId, latest }: Target)
     [repositoryId, latest],
   );
   return rows[0]?.present ?? 0;
-}
-
-function nothingToRetry(repository: string, begun: boolean): CannotSync {
-  const why = begun
-    ? 'its remote has another url or policy now than the sync that is incomplete'
-    : 'no sync of it is incomplete';
-  return new CannotSync(
-    `Nothing of repository "${repository}" can be tried again alone: ${why}. Sync it: penstock sync ${repository}`,
-    {
-      repository,
-    },
-  );
-}
-
-function sameSource(earlier: EarlierSync, target: Target): boolean {
-  return earlier.remoteId === target.remoteId && earlier.url === target.url && earlier.policy === target.policy;
 }
 
 async function metadataChanged(dependencies: ActivityDependencies, syncId: string, { rate }: Target): Promise<boolean> {

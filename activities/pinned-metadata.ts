@@ -13,6 +13,12 @@ const pinColumns = 'url, sha256, size::float8 as size, etag, last_modified as "l
 /** Of a url's bytes: a pinned file is found by its url in an index, whose entries PostgreSQL limits to 2,704 bytes. */
 const longestUrl = 2048;
 
+/** @throws {@link InvalidMetadata} where a url is too long to be pinned under */
+export function checkMetadataUrl(url: string): void {
+  if (Buffer.byteLength(url) > longestUrl)
+    throw new InvalidMetadata(`expected a url of metadata of at most ${longestUrl} bytes`, { url: url.slice(0, 300) });
+}
+
 /**
  * A metadata file as the sync reads it: fetched once, then pinned, so that a discovery which runs again sees the same bytes.
  *
@@ -33,8 +39,7 @@ export async function readPinned(
     readonly pin: (work: (client: PoolClient) => Promise<unknown>) => Promise<unknown>;
   },
 ): Promise<MetadataFile> {
-  if (Buffer.byteLength(url) > longestUrl)
-    throw new InvalidMetadata(`expected a url of metadata of at most ${longestUrl} bytes`, { url: url.slice(0, 300) });
+  checkMetadataUrl(url);
   const find = async (): Promise<FetchedMetadata | undefined> => {
     const { rows } = await database.pool.query<FetchedMetadata>(
       `select ${pinColumns} from sync_metadata where sync_id = $1 and url = $2`,
@@ -72,8 +77,8 @@ export async function readPinned(
 
 /** Whether any metadata file that a sync has pinned is another one upstream now. */
 export async function changedMetadata(
-  { database }: ActivityDependencies,
-  { client, pool, connection, observer }: RemoteSession,
+  { database }: Pick<ActivityDependencies, 'database'>,
+  { client, pool, connection, observer }: Omit<RemoteSession, 'summary'>,
   { syncId, signal }: { readonly syncId: string; readonly signal: AbortSignal },
 ): Promise<boolean> {
   const { rows } = await database.pool.query<FetchedMetadata>(

@@ -1,6 +1,7 @@
+import type { Queryable } from '../src/models/database';
 import type { ResolvedContent } from '../src/plugins/plugin';
 import { artifactKey } from '../src/storage/storage';
-import type { ActivityDependencies } from './dependencies';
+import type { Storage } from '../src/storage/storage';
 import type { DiscoveryReference } from './discovery';
 
 interface ResolvedRow {
@@ -11,10 +12,10 @@ interface ResolvedRow {
 
 /** The contents that a discovery goes on from, in the order in which they were declared; at most one batch of them. */
 export async function* readResolved(
-  { database, storage }: ActivityDependencies,
+  { pool, storage }: { readonly pool: Queryable; readonly storage: Pick<Storage, 'read'> },
   { syncId, discovery }: DiscoveryReference,
 ): AsyncGenerator<ResolvedContent> {
-  const { rows } = await database.pool.query<ResolvedRow>(
+  const { rows } = await pool.query<ResolvedRow>(
     `select unit.type, unit.fields,
             coalesce(json_agg(json_build_object('path', staged.relative_path, 'sha256', artifact.sha256) order by staged.relative_path)
                        filter (where staged.relative_path is not null), '[]') as artifacts

@@ -21,7 +21,7 @@ function declaredContents(sync: string): string {
  */
 export async function removeUndeclared(
   client: PoolClient,
-  { id, repositoryId, number }: CompletingSync,
+  { id, repositoryId, number }: Pick<CompletingSync, 'id' | 'repositoryId' | 'number'>,
 ): Promise<void> {
   await client.query(
     `update repository_contents held set version_removed = $3
@@ -37,7 +37,7 @@ export async function removeUndeclared(
  */
 export async function evictReplaced(
   client: PoolClient,
-  { id, repositoryId, number }: CompletingSync,
+  { id, repositoryId, number }: Pick<CompletingSync, 'id' | 'repositoryId' | 'number'>,
   plugin: Plugin,
 ): Promise<void> {
   for (const { table, repositoryKey } of plugin.contents) {
@@ -109,7 +109,10 @@ export async function applyReferences(client: PoolClient, sync: CompletingSync, 
  *
  * @throws {@link InvalidVersion} naming the paths and both values.
  */
-export async function refuseContradictions(client: PoolClient, sync: CompletingSync): Promise<void> {
+export async function refuseContradictions(
+  client: PoolClient,
+  sync: Pick<CompletingSync, 'id' | 'repository'>,
+): Promise<void> {
   const { rows } = await client.query<{ path: string; one: string; other: string }>(contradictions, [sync.id]);
   const [first] = rows;
   if (!first) return;
@@ -145,7 +148,11 @@ const contradictions = `
  *
  * @throws {@link InvalidVersion} naming the paths and, where there are some, the digests.
  */
-export async function validateVersion(client: PoolClient, sync: CompletingSync, plugin: Plugin): Promise<void> {
+export async function validateVersion(
+  client: PoolClient,
+  sync: Pick<CompletingSync, 'repository' | 'repositoryId' | 'number'>,
+  plugin: Plugin,
+): Promise<void> {
   const { rowCount } = await client.query(
     'select from repository_contents where repository_id = $1 and version_added = $2 and version_removed is null limit 1',
     [sync.repositoryId, sync.number],

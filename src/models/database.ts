@@ -13,6 +13,9 @@ export interface Database {
   close(): Promise<void>;
 }
 
+/** What statements can be run on: a connection, or any of a pool. */
+export type Queryable = Pick<PoolClient, 'query'>;
+
 /** No hang lasts for ever: neither one while connecting, nor where the other end of a connection has gone, nor one of a query. */
 const bounds = {
   connectionTimeoutMillis: 30_000,

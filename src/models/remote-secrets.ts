@@ -89,7 +89,7 @@ function readOrMakeKeyFile(dataDir: string): string {
 }
 
 /** All that is needed to fetch from a remote, secrets in clear. */
-export function connectionOf(remote: Remote, box: SecretBox): RemoteConnection {
+export function connectionOf(remote: Remote, box: Pick<SecretBox, 'open'>): RemoteConnection {
   const secrets = box.open(remote.secrets, remote.name);
   return {
     name: remote.name,

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 
+import type { Queryable } from '../models/database';
 import type { PluginRegistry } from '../plugins';
 import type { Column, ContentType } from '../plugins/content-type';
 import { ContentNotFound } from './errors';
@@ -113,7 +114,7 @@ async function withDetails<Row extends { readonly id: string; readonly type: str
 
 /** Fields of the contents of one page, by their ids; a query for each type. */
 export async function fieldsOf(
-  { pool, plugins }: Store,
+  { pool, plugins }: { readonly pool: Queryable; readonly plugins: PluginRegistry },
   rows: readonly { readonly id: string; readonly type: string }[],
   wanted: (type: ContentType) => readonly Column[],
 ): Promise<Map<string, Readonly<Record<string, unknown>>>> {

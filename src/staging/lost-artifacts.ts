@@ -2,8 +2,8 @@ import { setImmediate } from 'node:timers/promises';
 
 import type { PoolClient } from 'pg';
 
-import { artifactKey } from '../src/storage/storage';
-import type { Storage } from '../src/storage/storage';
+import { artifactKey } from '../storage/storage';
+import type { Storage } from '../storage/storage';
 
 const lookedAtOnce = 100;
 
