@@ -8,6 +8,7 @@ type AddCommand = (program: Command) => void;
 /** Every command, as they stand in the help; what a command needs is loaded when it is asked for. */
 const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   sync: async () => (await import('./sync.js')).syncCommand,
+  plan: async () => (await import('./plan.js')).planCommand,
   up: async () => (await import('./up.js')).upCommand,
   remote: async () => (await import('./remote.js')).remoteCommand,
   repository: async () => (await import('./repository.js')).repositoryCommand,

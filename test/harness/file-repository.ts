@@ -51,6 +51,11 @@ export class FileRepository {
     this.files.delete(path);
   }
 
+  /** What lies there. */
+  get paths(): readonly string[] {
+    return [...this.files.keys()];
+  }
+
   /** Puts this in place of the manifest that the files make. */
   putManifest(content: string | Buffer | undefined): void {
     this.manifest = content === undefined ? undefined : Buffer.from(content);
