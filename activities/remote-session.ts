@@ -16,8 +16,8 @@ export interface RemoteSession {
   readonly summary: RemoteSummary;
   readonly client: RemoteClient;
   readonly pool: PoolMember;
-  /** Counts what is fetched. */
-  readonly observer: DownloadObserver;
+  /** Counts what is fetched, in a worker. */
+  readonly observer?: DownloadObserver;
 }
 
 /** One request at a time, for activities that read metadata. */

@@ -28,6 +28,16 @@ export interface Settings {
   readonly httpAddress?: { readonly host: string; readonly port: number };
   /** Whether traces are sent: OpenTelemetry's own variables say where to, and how. */
   readonly tracing: boolean;
+  /** Temporal's worker deployment versioning; absent: off. */
+  readonly versioning?: VersioningSettings;
+}
+
+/** Which version of a deployment a worker is, and whether syncs stay with the version that they began on. */
+export interface VersioningSettings {
+  readonly behavior: 'pinned' | 'auto-upgrade';
+  readonly deploymentName: string;
+  /** Absent: a digest of the workflows' code. */
+  readonly buildId?: string;
 }
 
 /** How much is logged, the most first. */
@@ -49,7 +59,7 @@ export function readSettings(environment: Environment = process.env): Settings {
     dataDir,
     storageDir: readStorageDir(env, dataDir),
     ...(env.DATABASE_URL ? { databaseUrl: env.DATABASE_URL } : {}),
-    temporalGiven: Boolean(env.TEMPORAL_ADDRESS ?? env.TEMPORAL_PROFILE ?? env.TEMPORAL_CONFIG_FILE),
+    temporalGiven: isTemporalGiven(env),
     taskQueue: env.PENSTOCK_TASK_QUEUE ?? 'penstock',
     allowedFilePaths: (env.PENSTOCK_ALLOWED_FILE_PATHS ?? '')
       .split(':')
@@ -67,7 +77,56 @@ export function readSettings(environment: Environment = process.env): Settings {
     tracing:
       Boolean(env.OTEL_EXPORTER_OTLP_ENDPOINT ?? env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) &&
       env.OTEL_SDK_DISABLED?.toLowerCase() !== 'true',
+    ...readVersioning(env),
   };
+}
+
+function isTemporalGiven(env: Environment): boolean {
+  return Boolean(env.TEMPORAL_ADDRESS ?? env.TEMPORAL_PROFILE ?? env.TEMPORAL_CONFIG_FILE);
+}
+
+/** The names are those that Temporal's worker controller for Kubernetes gives its workers. */
+function readVersioning(env: Environment): Pick<Settings, 'versioning'> {
+  const behavior = env.PENSTOCK_VERSIONING;
+  const deploymentName = env.TEMPORAL_DEPLOYMENT_NAME;
+  const buildId = env.TEMPORAL_WORKER_BUILD_ID;
+  if (behavior === undefined) {
+    const given = deploymentName === undefined ? 'TEMPORAL_WORKER_BUILD_ID' : 'TEMPORAL_DEPLOYMENT_NAME';
+    if (deploymentName === undefined && buildId === undefined) return {};
+    throw new InvalidSetting(
+      `${given} is set, but PENSTOCK_VERSIONING is not: set it to pinned or auto-upgrade, or unset ${given}.`,
+      { expected: 'pinned or auto-upgrade' },
+    );
+  }
+  if (behavior !== 'pinned' && behavior !== 'auto-upgrade') {
+    throw new InvalidSetting(`PENSTOCK_VERSIONING must be pinned or auto-upgrade; found "${behavior}".`, {
+      expected: 'pinned or auto-upgrade',
+      found: behavior,
+    });
+  }
+  if (deploymentName === undefined) {
+    throw new InvalidSetting(
+      `PENSTOCK_VERSIONING is ${behavior}, but TEMPORAL_DEPLOYMENT_NAME is not set: name the deployment that the workers are a version of, such as penstock.`,
+      { expected: 'a name' },
+    );
+  }
+  if (!isTemporalGiven(env)) {
+    throw new InvalidSetting(
+      `PENSTOCK_VERSIONING is ${behavior}, but Temporal is not given by address: the embedded one has one worker, and no versions to choose from. Set TEMPORAL_ADDRESS, or unset PENSTOCK_VERSIONING.`,
+    );
+  }
+  checkVersionName('TEMPORAL_DEPLOYMENT_NAME', deploymentName);
+  if (buildId !== undefined) checkVersionName('TEMPORAL_WORKER_BUILD_ID', buildId);
+  return { versioning: { behavior, deploymentName, ...(buildId === undefined ? {} : { buildId }) } };
+}
+
+/** Temporal joins the two to one name, and searches by it. */
+function checkVersionName(variable: string, found: string): void {
+  if (/^[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}$/.test(found)) return;
+  throw new InvalidSetting(
+    `${variable} must be letters, digits and ._/- (200 at most), and begin with a letter or a digit; found ${JSON.stringify(found)}.`,
+    { found },
+  );
 }
 
 /** Root's data lies where the Filesystem Hierarchy Standard puts it; a user's where the XDG Base Directory spec does. */

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 
+import type { WorkerDeploymentVersion } from '@temporalio/common';
 import { Worker } from '@temporalio/worker';
 import type { NativeConnection, State, WorkflowBundleOption } from '@temporalio/worker';
 
@@ -8,6 +9,7 @@ import { createActivities } from '../activities';
 import { ErrorInterceptor, HeartbeatInterceptor } from '../activities/interceptors';
 import { ActivityObserver } from '../activities/observer';
 import { SyncRepositories } from '../activities/sync-repositories';
+import { deploymentOptions, versionOf } from './deployment';
 import { DownloadPools } from './downloads/download-pool';
 import { openDatabase } from './models/database';
 import type { Database } from './models/database';
@@ -42,6 +44,8 @@ export interface WorkerOptions {
 
 /** A worker that runs syncs until it is told to stop. */
 export interface SyncWorker {
+  /** The version of a deployment that it is; absent where versioning is off. */
+  readonly version: WorkerDeploymentVersion | undefined;
   /** Polls and works; resolves after {@link stop}, once what is under way has ended or was given back. */
   run(): Promise<void>;
   stop(): void;
@@ -61,11 +65,15 @@ export async function createWorker(options: WorkerOptions): Promise<SyncWorker> 
   const pools = new DownloadPools();
   metrics.watchPools(pools);
   const repositories = new SyncRepositories(database);
+  const { workflowBundle = builtWorkflowBundle } = options;
+  const { versioning } = settings;
+  const version = versioning && (await versionOf(versioning, workflowBundle));
   const worker = await Worker.create({
     connection,
     namespace,
     taskQueue: settings.taskQueue,
-    workflowBundle: options.workflowBundle ?? builtWorkflowBundle,
+    workflowBundle,
+    ...(versioning && version ? deploymentOptions(versioning, version) : {}),
     activities: createActivities({
       database,
       storage,
@@ -93,6 +101,7 @@ export async function createWorker(options: WorkerOptions): Promise<SyncWorker> 
     shutdownGraceTime: '5s',
   });
   return {
+    version,
     run: async () => {
       try {
         await worker.run();

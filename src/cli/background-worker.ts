@@ -9,6 +9,7 @@ import { plugins } from '../plugins';
 import type { Settings } from '../settings';
 import { connectWorker } from '../temporal';
 import { createWorker } from '../worker';
+import type { SyncWorker } from '../worker';
 import { installRuntime, openLog } from './logging';
 
 /** A worker in this process. */
@@ -18,6 +19,8 @@ export class BackgroundWorker {
   private stopping = false;
 
   private constructor(
+    /** The version of a deployment that it is; absent where versioning is off. */
+    readonly version: SyncWorker['version'],
     private readonly running: Promise<void>,
     private readonly shutDown: () => void,
     private readonly disconnect: () => Promise<void>,
@@ -69,7 +72,7 @@ export class BackgroundWorker {
       const stop = () => {
         worker.stop();
       };
-      return new BackgroundWorker(worker.run(), stop, disconnect, watch?.url);
+      return new BackgroundWorker(worker.version, worker.run(), stop, disconnect, watch?.url);
     } catch (error) {
       await disconnect();
       throw error;

@@ -22,7 +22,7 @@ import { anyGiven, readRemoteOptions } from './remote-options';
 import type { RemoteOptions } from './remote-options';
 import type { Session } from './session';
 import { aborted } from './signals';
-import { warnWithoutWorker, webUiOf } from './sync-places';
+import { warnWithoutVersion, warnWithoutWorker, webUiOf } from './sync-places';
 
 /** The options of `penstock sync NAME`. */
 export interface SyncOptions extends RemoteOptions {
@@ -107,8 +107,10 @@ async function follow(
   const display = openDisplay(output);
   const follower = new SyncFollower(context, session, sync, display);
   try {
-    if (session.own) await session.startWorker('file');
-    else await warnWithoutWorker(session, output);
+    if (session.own) {
+      await session.startWorker('file');
+      await warnWithoutVersion(session, output);
+    } else await warnWithoutWorker(session, output);
     const following = follower.follow();
     following.catch(() => undefined);
     const result = await Promise.race([following, aborted(interruption.signal)]);

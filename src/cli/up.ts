@@ -9,6 +9,7 @@ import { run, withExamples, withOutput } from './command';
 import type { OutputOptions } from './output';
 import { describeDatabase } from './schema';
 import { aborted } from './signals';
+import { describeVersion, warnWithoutVersion } from './sync-places';
 
 /** Another process runs the services of this data folder. */
 export class AlreadyUp extends PenstockError {}
@@ -28,12 +29,14 @@ export function upCommand(program: Command): void {
         await refuseSecond(settings);
         const session = await context.open({ temporal: true });
         if (!session.own && !session.given) await refuseSecond(settings);
-        const { watchUrl: http = null } = await session.startWorker('stderr');
+        const { version = null, watchUrl: http = null } = await session.startWorker('stderr');
         const addresses = { ...shownAddresses(settings, session.addresses), http, dataDir: settings.dataDir };
-        output.result(addresses, () => [
+        output.result({ ...addresses, version }, () => [
           ...output.pairs([...describe(addresses), ['Metrics', http === null ? undefined : `${http}/metrics`]]),
+          ...(version ? [describeVersion(version)] : []),
           ...(output.quiet ? [] : ['', 'Ready. Ctrl-C stops all of it; syncs go on at the next start.']),
         ]);
+        if (version) await warnWithoutVersion(session, output);
         await Promise.race([aborted(interruption.signal), session.failed]);
         output.note('Stopping: the worker, then Temporal and PostgreSQL. Ctrl-C again ends at once.');
         await context.close();

@@ -5,6 +5,7 @@ import { run, withExamples, withOutput } from './command';
 import type { OutputOptions } from './output';
 import { describeDatabase } from './schema';
 import { aborted } from './signals';
+import { describeVersion, warnWithoutVersion } from './sync-places';
 
 /** `penstock worker`. */
 export function workerCommand(program: Command): void {
@@ -20,10 +21,12 @@ export function workerCommand(program: Command): void {
         const worker = await session.startWorker('stderr');
         const { address, namespace } = describeTarget({ embeddedAddress: session.addresses.temporalAddress });
         const database = describeDatabase(session.addresses.databaseUrl);
-        const { watchUrl: http = null } = worker;
-        output.result({ taskQueue: settings.taskQueue, temporal: address, namespace, database, http }, () => [
+        const { version = null, watchUrl: http = null } = worker;
+        output.result({ taskQueue: settings.taskQueue, temporal: address, namespace, database, http, version }, () => [
           `The worker polls task queue ${settings.taskQueue} of namespace ${namespace} at ${address}; its database is at ${database}.${http === null ? '' : ` It answers at ${http}.`}`,
+          ...(version ? [describeVersion(version)] : []),
         ]);
+        if (version) await warnWithoutVersion(session, output);
         await Promise.race([aborted(interruption.signal), worker.failed]);
         output.note('The worker stops.');
       },

@@ -8,7 +8,7 @@ export function variablesOfPenstock(): string[] {
   const source = readFileSync(join(root, 'src', 'settings.ts'), 'utf8');
   return found(source, /\benv\.([A-Z][A-Z_]+)|\bread\w+\(env, '([A-Z][A-Z_]+)'/g).filter(
     // These only decide whether Temporal is given; its own configuration reads them.
-    (name) => !name.startsWith('TEMPORAL_'),
+    (name) => !variablesOfTemporal().includes(name),
   );
 }
 

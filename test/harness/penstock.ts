@@ -18,6 +18,7 @@ import type { Storage } from '../../src/storage/storage';
 import { artifactKey } from '../../src/storage/storage';
 import { connectClient, connectWorker, registerSearchAttributes } from '../../src/temporal';
 import { createWorker } from '../../src/worker';
+import type { SyncWorker, WorkerOptions } from '../../src/worker';
 import type { SyncRepositoryInput, SyncRepositoryResult } from '../../workflows/sync-repository';
 import { createDatabase } from '../services/database';
 import type { TestDatabase } from '../services/database';
@@ -55,7 +56,7 @@ export class FailedSync extends Error {
 
 /** A whole Penstock for a test file: a database, a storage and a task queue of its own, and a worker that can be stopped. */
 export class Penstock {
-  private worker: { stop(): void; running: Promise<void> } | undefined;
+  private workers: { stop(): void; running: Promise<void> }[] = [];
 
   private constructor(
     readonly database: Database,
@@ -99,7 +100,8 @@ export class Penstock {
     return penstock;
   }
 
-  async startWorker(): Promise<void> {
+  /** Starts a worker, with other workflows or settings than those of today; several may run at once. */
+  async startWorker(other: Pick<Partial<WorkerOptions>, 'workflowBundle' | 'settings'> = {}): Promise<SyncWorker> {
     const { connection, namespace } = await connectWorker({ embeddedAddress: this.temporalAddress });
     const worker = await createWorker({
       settings: this.settings,
@@ -109,20 +111,23 @@ export class Penstock {
       plugins: this.plugins,
       ...(this.storage ? { storage: this.storage } : {}),
       workflowBundle: { codePath: join(__dirname, '..', '..', 'dist', 'workflow-bundle.js') },
+      ...other,
     });
     const running = worker.run().finally(() => connection.close());
-    this.worker = {
+    this.workers.push({
       stop: () => {
         worker.stop();
       },
       running,
-    };
+    });
+    return worker;
   }
 
+  /** Stops all its workers. */
   async stopWorker(): Promise<void> {
-    this.worker?.stop();
-    await this.worker?.running;
-    this.worker = undefined;
+    const workers = this.workers.splice(0);
+    for (const worker of workers) worker.stop();
+    await Promise.all(workers.map(({ running }) => running));
   }
 
   /** A repository with a remote of the same name. */

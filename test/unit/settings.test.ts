@@ -113,4 +113,39 @@ describe('the settings', () => {
   it.each(['yes', 'TRUE', '2'])('refuse %j where true or false is meant', (given) => {
     expect(refusalOf({ PENSTOCK_ALLOW_WEAK_DIGESTS: given })).toContain('PENSTOCK_ALLOW_WEAK_DIGESTS');
   });
+
+  describe('of versioning', () => {
+    const given = { TEMPORAL_ADDRESS: 'temporal:7233', TEMPORAL_DEPLOYMENT_NAME: 'mirrors/penstock' };
+
+    it('turn it on by one variable, with the names that Temporal gives a worker', () => {
+      expect(readSettings({ ...given, PENSTOCK_VERSIONING: 'pinned' }).versioning).toEqual({
+        behavior: 'pinned',
+        deploymentName: 'mirrors/penstock',
+      });
+      const all = { ...given, PENSTOCK_VERSIONING: 'auto-upgrade', TEMPORAL_WORKER_BUILD_ID: '1.2.0-a3f' };
+      expect(readSettings(all).versioning).toEqual({
+        behavior: 'auto-upgrade',
+        deploymentName: 'mirrors/penstock',
+        buildId: '1.2.0-a3f',
+      });
+    });
+
+    it.each([
+      [{ ...given }, 'TEMPORAL_DEPLOYMENT_NAME is set, but PENSTOCK_VERSIONING is not'],
+      [{ TEMPORAL_WORKER_BUILD_ID: '1' }, 'TEMPORAL_WORKER_BUILD_ID is set, but PENSTOCK_VERSIONING is not'],
+      [{ ...given, PENSTOCK_VERSIONING: 'on' }, 'PENSTOCK_VERSIONING must be pinned or auto-upgrade; found "on"'],
+      [{ TEMPORAL_ADDRESS: 'a:1', PENSTOCK_VERSIONING: 'pinned' }, 'TEMPORAL_DEPLOYMENT_NAME is not set'],
+      [{ TEMPORAL_DEPLOYMENT_NAME: 'p', PENSTOCK_VERSIONING: 'pinned' }, 'Temporal is not given by address'],
+      [
+        { ...given, TEMPORAL_DEPLOYMENT_NAME: 'a b', PENSTOCK_VERSIONING: 'pinned' },
+        'TEMPORAL_DEPLOYMENT_NAME must be',
+      ],
+      [
+        { ...given, TEMPORAL_WORKER_BUILD_ID: 'x:y', PENSTOCK_VERSIONING: 'pinned' },
+        'TEMPORAL_WORKER_BUILD_ID must be',
+      ],
+    ])('refuse %j', (environment, message) => {
+      expect(refusalOf(environment as Record<string, string>)).toContain(message);
+    });
+  });
 });
