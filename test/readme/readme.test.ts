@@ -17,6 +17,7 @@ import { typeErrors } from './type-check';
 const readme = new Markdown('README.md');
 const plugins = new Markdown('docs/plugins.md');
 const monitoring = new Markdown('docs/monitoring.md');
+const upgrades = new Markdown('docs/upgrades.md');
 const run = promisify(execFile);
 
 describe('the plugin of the README', () => {
@@ -88,7 +89,7 @@ describe('README.md and docs/', () => {
   });
 
   it('link to what is there', () => {
-    for (const document of [readme, plugins, monitoring]) {
+    for (const document of [readme, plugins, monitoring, upgrades]) {
       const links = document.links();
       expect(links.length).toBeGreaterThan(0);
       for (const link of links) {
