@@ -1,28 +1,11 @@
-import { createHash } from 'node:crypto';
-import { pipeline } from 'node:stream/promises';
-
 import { digestNames } from '../downloads/digests';
-import type { DigestName } from '../downloads/digests';
-import { asError } from '../errors';
 import { inLanes } from '../lanes';
 import { artifactKey } from '../storage/storage';
 import { quoted } from '../syncs/errors';
+import { findFault } from './artifact-file';
+import type { ArtifactRow, Fault } from './artifact-file';
 import { pages } from './pages';
-import type { CheckContext, CheckedStorage, Problem, ProblemKind } from './problem';
-
-type ArtifactRow = Readonly<Record<DigestName, string | null>> & {
-  readonly key: string;
-  readonly sha256: string;
-  /** Bytes. */
-  readonly size: number;
-};
-
-interface Fault {
-  readonly artifact: ArtifactRow;
-  readonly kind: ProblemKind;
-  readonly expected: string;
-  readonly found: string;
-}
+import type { CheckContext, CheckedStorage, Problem } from './problem';
 
 /** Where an artifact is used; nulls where it is not. */
 interface Use {
@@ -49,7 +32,7 @@ export async function* checkArtifacts(
     const faults = await findFaults(context, storage, page);
     if (faults.length === 0) continue;
     const { rows: uses } = await context.pool.query<Use>(firstUses, [faults.map(({ artifact }) => artifact.key)]);
-    for (const [index, fault] of faults.entries()) yield asProblem(context, fault, uses[index]);
+    for (const [index, fault] of faults.entries()) yield asProblem(fault, uses[index]);
   }
 }
 
@@ -77,81 +60,22 @@ async function findFaults(
   const found: (Fault | undefined)[] = [];
   await inLanes(page.entries(), readAtOnce, async ([index, artifact]) => {
     context.signal.throwIfAborted();
-    found[index] = await findFault(context, storage, artifact);
+    found[index] = await findFault(storage, artifact, context);
   });
   return found.filter((fault) => fault !== undefined);
 }
 
-async function findFault(
-  { deep, signal }: CheckContext,
-  storage: CheckedStorage,
-  artifact: ArtifactRow,
-): Promise<Fault | undefined> {
-  const key = artifactKey(artifact.sha256);
-  try {
-    const size = await storage.sizeOf(key);
-    const expected = `${artifact.size} bytes`;
-    if (size === undefined) return { artifact, kind: 'artifactFileMissing', expected, found: 'no file' };
-    if (size !== artifact.size) return { artifact, kind: 'artifactFileSize', expected, found: `${size} bytes` };
-    return deep ? await findOtherDigest(storage, artifact, signal) : undefined;
-  } catch (error) {
-    signal.throwIfAborted();
-    const { message } = asError(error);
-    return { artifact, kind: 'artifactFileUnreadable', expected: 'a file that can be read', found: message };
-  }
-}
-
-async function findOtherDigest(
-  storage: CheckedStorage,
-  artifact: ArtifactRow,
-  signal: AbortSignal,
-): Promise<Fault | undefined> {
-  const names = digestNames.filter((name) => artifact[name] !== null);
-  const hashes = names.map((name) => createHash(name));
-  await pipeline(
-    storage.read(artifactKey(artifact.sha256)),
-    async (chunks: AsyncIterable<Buffer>) => {
-      for await (const chunk of chunks) for (const hash of hashes) hash.update(chunk);
-    },
-    { signal },
-  );
-  const digests = hashes.map((hash) => hash.digest('hex'));
-  const wrong = names.findIndex((name, index) => artifact[name] !== digests[index]);
-  const name = names[wrong];
-  if (name === undefined) return undefined;
-  return {
-    artifact,
-    kind: 'artifactFileDigest',
-    expected: `${name} ${artifact[name] ?? ''}`,
-    found: `${name} ${digests[wrong] ?? ''}`,
-  };
-}
-
-function asProblem({ storageDir }: CheckContext, { artifact, kind, expected, found }: Fault, use?: Use): Problem {
+function asProblem({ artifact, kind, expected, found }: Fault, use?: Use): Problem {
   const path = artifactKey(artifact.sha256);
   const { content, repository } = { content: use?.content ?? null, repository: use?.repository ?? null };
   const of = content === null ? 'which no content has' : `file "${use?.path ?? ''}" of content ${content}`;
   const where = repository === null ? '' : ` in repository "${repository}"`;
-  // A sync looks for the file and its size, not for its bytes.
-  const remove = kind === 'artifactFileDigest' ? `Remove the file (rm ${quotedPath(storageDir, path)}). Then ` : '';
-  const sync =
-    repository === null
-      ? 'a sync that needs it downloads it again.'
-      : `sync the repository again, which downloads it where upstream still has it: penstock sync ${quoted(repository)} --no-optimize`;
   return {
     kind,
     message: `Artifact ${artifact.key} (${of}${where}) has to lie in the storage as ${path}: expected ${expected}, found ${found}.`,
-    mend: remove === '' ? capitalized(sync) : `${remove}${sync}`,
+    mend: `Download it again, where a remote still has it: penstock repair${repository === null ? '' : ` ${quoted(repository)}`}`,
     ...{ repository, content, artifact: artifact.key, path, expected, found },
   };
-}
-
-function quotedPath(folder: string, key: string): string {
-  return quoted(`${folder}/${key}`);
-}
-
-function capitalized(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function storageMissing({ storageDir }: CheckContext): Problem {
