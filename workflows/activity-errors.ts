@@ -1,7 +1,5 @@
 import { ActivityFailure, ApplicationFailure, isCancellation } from '@temporalio/workflow';
 
-import type { SyncFailure } from '../src/models/sync-models';
-
 /** Whether something has ended because it was asked to; Temporal does not try it again where its worker died meanwhile. */
 export function isRest(error: unknown): boolean {
   return isCancellation(error) || (error instanceof ActivityFailure && error.retryState === 'CANCEL_REQUESTED');
@@ -22,21 +20,7 @@ export function isNotEnoughRoom(error: unknown): boolean {
   return typeOf(error) === 'NotEnoughRoom';
 }
 
-/** The error as the sync's row and `sync show` have it. */
-export function describeFailure(error: unknown): SyncFailure {
-  const cause = causeOf(error);
-  if (!(cause instanceof ApplicationFailure)) {
-    return { type: 'Error', message: cause instanceof Error ? cause.message : String(cause), transient: true };
-  }
-  const details = cause.details?.[0] as { readonly transient?: boolean } | undefined;
-  return { type: cause.type ?? 'Error', message: cause.message, transient: details?.transient ?? false, details };
-}
-
 function typeOf(error: unknown): string | null | undefined {
   const cause = error instanceof ActivityFailure ? error.cause : undefined;
   return cause instanceof ApplicationFailure ? cause.type : undefined;
-}
-
-function causeOf(error: unknown): unknown {
-  return error instanceof ActivityFailure ? error.cause : error;
 }

@@ -1,5 +1,4 @@
 import {
-  ActivityCancellationType,
   ApplicationFailure,
   CancellationScope,
   condition,
@@ -19,7 +18,9 @@ import type { OpenVersionInput, OpenedVersion } from '../activities/open-version
 import type { PlannedStage } from '../activities/planned-stage';
 import type { BatchTally, DownloadShare, StageInput } from '../activities/stage';
 import type { AllowedMissing } from '../src/models/sync-models';
-import { describeFailure, isAbsent, isNotEnoughRoom, isRest, isStorageFull } from './activity-errors';
+import { isAbsent, isNotEnoughRoom, isRest, isStorageFull } from './activity-errors';
+import { activityOptions } from './activity-options';
+import { describeFailure } from './describe-failure';
 import { batchDiscovered, contentsResolved, progress } from './messages';
 import { count, describeProgress, describeStage } from './descriptions';
 import { hearOperators } from './operators';
@@ -40,18 +41,9 @@ export interface SyncRepositoryInput extends OpenVersionInput {
 /** What a sync ends with. */
 export type SyncRepositoryResult = SyncOutcome & { readonly skipped: boolean };
 
-/** Every activity heartbeats: one whose worker has died is tried again after this. The database is waited for, however long. */
-const options = {
-  heartbeatTimeout: '10s',
-  startToCloseTimeout: '1 day',
-  scheduleToCloseTimeout: '30 days',
-  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '15s' },
-} as const;
-
 const { openVersion, discoverContents, noteSync, reopenFailures, completeVersion, closeSync } =
-  proxyActivities<Activities>(options);
-const stageActivities = proxyActivities<Record<string, (input: StageInput) => Promise<BatchTally>>>(options);
+  proxyActivities<Activities>(activityOptions);
+const stageActivities = proxyActivities<Record<string, (input: StageInput) => Promise<BatchTally>>>(activityOptions);
 
 /**
  * Syncs a repository with its remote: opens a version, discovers content, takes each batch of it through the stages of the
