@@ -51,7 +51,7 @@ export const downloadArtifacts =
     });
     const declared = wanted.reduce((sum, { size }) => sum + (size ?? 0), 0);
     await requireRoomForBatch(dependencies, input.syncId, declared);
-    const record = new DownloadRecord(attempt, (error) => {
+    const record = new DownloadRecord(attempt, dependencies.storage, (error) => {
       log.warn('not written down yet', { error });
     });
     describeHeartbeats(() => ({

@@ -5,6 +5,8 @@ import type { PoolClient } from 'pg';
 import { asError } from '../src/errors';
 import type { PenstockError } from '../src/errors';
 import { toJsonb } from '../src/models/jsonb';
+import type { Storage } from '../src/storage/storage';
+import { findLost } from '../src/staging/lost-artifacts';
 import { DownloadWaits } from './download-waits';
 import { StaleAttempt } from './stage';
 import type { StageAttempt } from './stage';
@@ -41,10 +43,13 @@ export class DownloadRecord {
   /** Artifacts that are stored. */
   stored = 0;
   private pending: DownloadResult[] = [];
+  /** Files that were removed before they were written down. */
+  private removed = 0;
 
   /** @param onFailedWrite - told when the database is away: what is to be written is kept, and tried again */
   constructor(
     private readonly attempt: StageAttempt,
+    private readonly storage: Storage,
     private readonly onFailedWrite: (error: Error) => void,
   ) {}
 
@@ -57,7 +62,8 @@ export class DownloadRecord {
    * Writes at intervals until the downloads are over, and what is left then. While the database is away, downloads go on: what they
    * store is found again.
    *
-   * @throws {@link StaleAttempt} and what PostgreSQL refuses at once, and what the last write fails with
+   * @throws {@link StaleAttempt} and what PostgreSQL refuses at once, and what the last write fails with; an error that lets
+   *   Temporal try again where files are gone
    */
   async whileWriting(downloads: Promise<unknown>): Promise<void> {
     const over = downloads.then(() => true);
@@ -75,6 +81,7 @@ export class DownloadRecord {
       }
     }
     await this.flush();
+    if (this.removed > 0) throw new Error(`${this.removed} stored files were removed before they were written down.`);
   }
 
   async flush(): Promise<void> {
@@ -83,9 +90,9 @@ export class DownloadRecord {
     if (results.length === 0 && waits === undefined) return;
     this.pending = [];
     try {
-      await this.attempt.transaction(async (client) => {
-        if (results.length > 0) await this.write(client, results);
+      this.removed += await this.attempt.transaction(async (client) => {
         if (waits !== undefined) await client.query(writeWaits, [this.attempt.batchId, toJsonb(waits)]);
+        return results.length > 0 ? this.write(client, results) : 0;
       });
     } catch (error) {
       // They are stored: the next write has them too.
@@ -94,7 +101,11 @@ export class DownloadRecord {
     }
   }
 
-  private async write(client: PoolClient, results: readonly DownloadResult[]): Promise<void> {
+  /** Gives how many of the files are gone. */
+  private async write(client: PoolClient, stored: readonly DownloadResult[]): Promise<number> {
+    // A file that no row names may have been cleaned away since it was found, or put in place; from now on it is not.
+    const lost = new Set(await findLost(this.storage, stored));
+    const results = stored.filter(({ sha256 }) => sha256 === null || !lost.has(sha256));
     await client.query(writeResults, [
       results.map(({ unitId }) => unitId),
       results.map(({ path }) => path),
@@ -106,6 +117,7 @@ export class DownloadRecord {
       ),
     ]);
     await client.query(countDownloads, [this.attempt.batchId]);
+    return stored.length - results.length;
   }
 }
 

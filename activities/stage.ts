@@ -2,6 +2,7 @@ import type { Pool, PoolClient, QueryResultRow } from 'pg';
 
 import { PenstockError } from '../src/errors';
 import { inTransaction } from '../src/models/database';
+import { takeIntoUse } from '../src/models/use-lock';
 import { currentFence } from './current-workflow';
 import { reopenAfterReset } from './reopen-sync';
 
@@ -112,24 +113,29 @@ export class StageAttempt {
   }
 
   /**
-   * Runs statements in one transaction that holds the batch's row: no other attempt writes meanwhile.
+   * Runs statements in one transaction that holds the batch's row: no other attempt writes meanwhile, and nothing is removed that
+   * it takes into use.
    *
    * @throws {@link StaleAttempt} where this attempt is no longer the current one.
    */
   async transaction<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
-    return inTransaction(this.pool, async (client) => {
-      const { rowCount } = await client.query(
-        `select 1 from sync_batches batch join syncs sync on sync.id = batch.sync_id
+    return inTransaction(
+      this.pool,
+      async (client) => {
+        const { rowCount } = await client.query(
+          `select 1 from sync_batches batch join syncs sync on sync.id = batch.sync_id
           where batch.id = $1 and batch.fence = $2 and sync.state = 'running'
             for update of batch`,
-        [this.batchId, this.fence],
-      );
-      if (rowCount === 0)
-        throw new StaleAttempt(
-          `Batch ${this.input.batch} of sync ${this.input.syncId}: a later attempt has taken over.`,
+          [this.batchId, this.fence],
         );
-      return work(client);
-    });
+        if (rowCount === 0)
+          throw new StaleAttempt(
+            `Batch ${this.input.batch} of sync ${this.input.syncId}: a later attempt has taken over.`,
+          );
+        return work(client);
+      },
+      takeIntoUse,
+    );
   }
 
   /** Counts what is left, notes it, and after the last stage whether the batch is over; ends a stage's last transaction. */

@@ -57,8 +57,16 @@ export function openDatabase(url: string, options: { readonly connections?: numb
   };
 }
 
-/** Runs statements in one transaction on one connection; any error rolls it back and is thrown on. */
-export async function inTransaction<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
+/**
+ * Runs statements in one transaction on one connection; any error rolls it back and is thrown on.
+ *
+ * @param first - a statement that goes with `begin`, in the same round trip
+ */
+export async function inTransaction<T>(
+  pool: Pool,
+  work: (client: PoolClient) => Promise<T>,
+  first?: string,
+): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
   // A lost connection fails the statement under way, and says so here as well: if nobody listened, the process would end.
@@ -67,7 +75,7 @@ export async function inTransaction<T>(pool: Pool, work: (client: PoolClient) =>
   };
   client.on('error', onError);
   try {
-    await client.query(begin);
+    await client.query(first === undefined ? begin : `${begin}; ${first}`);
     const result = await work(client);
     await client.query('commit');
     return result;
