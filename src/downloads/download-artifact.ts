@@ -20,6 +20,8 @@ export interface DownloadContext extends BodyContext, RetryContext {
   readonly storage: Pick<Storage, 'create'>;
   /** Looks whether the file is stored already, right before it would be fetched: another download may just have ended. */
   readonly findStored?: (digests: Digests, size: number | undefined) => Promise<StoredFile | undefined>;
+  /** What another download of the process takes for stored does not count: what lies there is known to be bad. */
+  readonly alone?: boolean;
   /** Whether sha1 or md5 may be all that is known. */
   readonly allowWeakDigests?: boolean | undefined;
 }
@@ -42,7 +44,8 @@ const inFlight = new InFlight<DownloadedArtifact>();
 
 /**
  * Downloads a file into the storage, in one step under its final name, once every declared digest and the size were found
- * right. The same file wanted twice at once in a process is downloaded once.
+ * right. The same file wanted twice at once in a process is downloaded once, unless it is to be
+ * downloaded alone.
  *
  * @throws {@link DownloadFailed} where it could be had from no url, saying for each why
  * @throws {@link WeakDigest}, {@link InvalidDigest}
@@ -72,7 +75,8 @@ export async function downloadArtifact(wanted: WantedArtifact, context: Download
     const download = async () => (await find()) ?? asDownloaded(await body.attempt());
     return {
       // With its slot in hand: who still waits for one, perhaps at a slow remote, keeps nobody else waiting.
-      attempt: () => (key === undefined ? download() : inFlight.run(key, download, fits, context.signal)),
+      attempt: () =>
+        key === undefined || context.alone ? download() : inFlight.run(key, download, fits, context.signal),
       park: () => body.park(),
       end: () => body.end(),
     };

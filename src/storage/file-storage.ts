@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
-import { mkdir, opendir, readdir, rm, stat, statfs, unlink } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { mkdir, opendir, readdir, rename, rm, stat, statfs, unlink, utimes } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 
 import { asError, PenstockError } from '../errors';
@@ -73,18 +73,30 @@ export class FileStorage implements Storage {
     }
   }
 
+  async find(key: string): Promise<ListedFile | undefined> {
+    const found = fs.statSync(this.#pathOfAny(key), { throwIfNoEntry: false });
+    return Promise.resolve(found?.isFile() ? { key, size: found.size, modifiedAt: found.mtime } : undefined);
+  }
+
   read(key: string, range?: { readonly start: number; readonly end: number }): Readable {
     return fs.createReadStream(this.#pathOf(key), { highWaterMark: 256 * 1024, ...range });
   }
 
   list(prefix: string): AsyncIterable<ListedFile> {
-    return prefix === '' ? filesBelow(this.root, '') : filesBelow(this.#pathOf(prefix), `${prefix}/`);
+    return prefix === '' ? filesBelow(this.root, '') : filesBelow(this.#pathOfAny(prefix), `${prefix}/`);
+  }
+
+  async move(key: string, to: string): Promise<void> {
+    const [from, path] = [this.#pathOf(key), this.#pathOf(to)];
+    await mkdir(dirname(path), { recursive: true });
+    const now = new Date();
+    await utimes(from, now, now)
+      .then(() => rename(from, path))
+      .catch(ignoreMissing);
   }
 
   async remove(key: string): Promise<void> {
-    await unlink(this.#pathOf(key)).catch((error: unknown) => {
-      if (!isMissing(error)) throw error;
-    });
+    await unlink(this.#pathOfAny(key)).catch(ignoreMissing);
   }
 
   async removeAll(prefix: string): Promise<void> {
@@ -102,14 +114,26 @@ export class FileStorage implements Storage {
 
   /** @throws {@link InvalidStorageKey} */
   #pathOf(key: string): string {
+    return key.split('/')[0] === 'tmp' ? refuseKey(key) : this.#pathOfAny(key);
+  }
+
+  /** Also of what is not put in place. @throws {@link InvalidStorageKey} */
+  #pathOfAny(key: string): string {
     const names = key.split('/');
     const plain = names.every((name) => /^[A-Za-z0-9_.@+=-]+$/.test(name) && name !== '.' && name !== '..');
-    if (plain && names[0] !== 'tmp') return `${this.root}/${key}`;
-    throw new InvalidStorageKey(
-      `${JSON.stringify(key)} is no storage key: expected names of letters, digits and _.@+=- joined by "/", below no "tmp".`,
-      { expected: 'artifact/ab/cdef…', found: key },
-    );
+    return plain ? `${this.root}/${key}` : refuseKey(key);
   }
+}
+
+function refuseKey(key: string): never {
+  throw new InvalidStorageKey(
+    `${JSON.stringify(key)} is no storage key: expected names of letters, digits and _.@+=- joined by "/", below no "tmp".`,
+    { expected: 'artifact/ab/cdef…', found: key },
+  );
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!isMissing(error)) throw error;
 }
 
 function isMissing(error: unknown): boolean {

@@ -9,14 +9,18 @@ export interface Storage {
   create(): StorageWriter;
   /** The size in bytes of what lies under a key; `undefined` where nothing does. */
   sizeOf(key: string): Promise<number | undefined>;
+  /** What lies under a key, with its age; `undefined` where nothing does. */
+  find(key: string): Promise<ListedFile | undefined>;
   /** Streams what lies under a key; `start` and `end` are byte offsets, both inclusive. */
   read(key: string, range?: { readonly start: number; readonly end: number }): Readable;
   /**
-   * All that lies under keys which begin with `prefix`, a folder such as `metadata/12`, in any order; everything for `''`, and
-   * then also what was begun under `tmp/` and not put in place. What comes or goes meanwhile may be in it or not.
+   * All that lies under keys which begin with `prefix`, a folder such as `metadata/12`, in any order; everything for `''`. What
+   * was begun and not put in place lies under `tmp`. What comes or goes meanwhile may be in it or not.
    */
   list(prefix: string): AsyncIterable<ListedFile>;
-  /** Removes what lies under a key; nothing there is no error. */
+  /** Puts what lies under one key under another one, in one step, as if it were written now; nothing there is no error. */
+  move(key: string, to: string): Promise<void>;
+  /** Removes what lies under a key, also one under `tmp`; nothing there is no error. */
   remove(key: string): Promise<void>;
   /** Removes all that lies under keys which begin with `prefix`, a folder such as `metadata/12`. */
   removeAll(prefix: string): Promise<void>;
@@ -53,6 +57,11 @@ export interface StorageWriter {
 /** The key of an artifact, as pulpcore lays its storage out. */
 export function artifactKey(sha256: string): string {
   return `artifact/${sha256.slice(0, 2)}/${sha256.slice(2)}`;
+}
+
+/** The key of a file whose bytes are not what its artifact says, and which nobody takes for it any more. */
+export function corruptedKey(sha256: string): string {
+  return `corrupted/${sha256}`;
 }
 
 /** The folder of the metadata that a sync has pinned. */
