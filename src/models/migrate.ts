@@ -7,6 +7,7 @@ import { contentAndVersions } from './migrations/0001-content-and-versions';
 import { syncs } from './migrations/0002-syncs';
 import { versionRetention } from './migrations/0003-version-retention';
 import { operations } from './migrations/0004-operations';
+import { maintenance } from './migrations/0005-maintenance';
 
 /** One additive change of the schema. Its name never changes once it was released. */
 export interface Migration {
@@ -14,7 +15,7 @@ export interface Migration {
   readonly sql: string;
 }
 
-const coreMigrations: readonly Migration[] = [contentAndVersions, syncs, versionRetention, operations];
+const coreMigrations: readonly Migration[] = [contentAndVersions, syncs, versionRetention, operations, maintenance];
 
 /** An advisory lock of PostgreSQL, so that several processes may migrate at once; the number is arbitrary. */
 const migrationLock = 0x50454e53;
