@@ -1,4 +1,5 @@
 import { associateContents } from './associate-contents';
+import { cleanBatch, endCleaning, openCleaning } from './clean-storage';
 import { closeSync } from './close-sync';
 import { completeVersion } from './complete-version';
 import type { ActivityDependencies } from './dependencies';
@@ -10,6 +11,7 @@ import { ownStageActivities } from './own-stage';
 import { queryExistingArtifacts } from './query-existing-artifacts';
 import { queryExistingContents } from './query-existing-contents';
 import { reopenFailures } from './reopen-failures';
+import { endRepair, openRepair, repairBatch } from './repair-artifacts';
 import { resolveContentFutures } from './resolve-content-futures';
 import { saveArtifacts } from './save-artifacts';
 import { saveContents } from './save-contents';
@@ -17,7 +19,7 @@ import { saveRemoteArtifacts } from './save-remote-artifacts';
 
 export type { ActivityDependencies } from './dependencies';
 
-/** The stages in the order in which the standard pipeline runs them, between those that begin and end a sync. */
+/** The stages in the order in which the standard pipeline runs them, between those that begin and end a sync; then maintenance. */
 export function createActivities(dependencies: ActivityDependencies) {
   return {
     openVersion: openVersion(dependencies),
@@ -37,6 +39,13 @@ export function createActivities(dependencies: ActivityDependencies) {
     reopenFailures: reopenFailures(dependencies),
     completeVersion: completeVersion(dependencies),
     closeSync: closeSync(dependencies),
+
+    openRepair: openRepair(dependencies),
+    repairBatch: repairBatch(dependencies),
+    endRepair: endRepair(dependencies),
+    openCleaning: openCleaning(dependencies),
+    cleanBatch: cleanBatch(dependencies),
+    endCleaning: endCleaning(dependencies),
   };
 }
 

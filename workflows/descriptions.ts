@@ -1,4 +1,6 @@
 import type { BatchTally } from '../activities/stage';
+import type { RepairProgress } from '../src/repairing/repair';
+import type { CleaningProgress } from '../src/cleaning/cleaning';
 import type { SyncProgress } from './messages';
 
 /** The Markdown that the Web UI shows of a running sync; the most important lines first, as it cuts after a few. */
@@ -23,6 +25,22 @@ export function describeStage(stage: string, batch: number, tally: BatchTally | 
     return `download batch ${count(batch)} · ${count(tally.downloads)} artifacts · ${formatBytes(tally.downloadBytes)}`;
   }
   return `${words(stage)} of batch ${count(batch)}${tally ? ` · ${count(tally.units)} units` : ''}`;
+}
+
+/** The Markdown that the Web UI shows of a repair. */
+export function describeRepair({ over, checked, total, ...repair }: RepairProgress): string {
+  return [
+    `**${over ? 'Over' : 'Repairing'}**: ${count(checked)} of ${count(total)} artifacts checked, ${formatBytes(repair.checkedBytes)} read`,
+    `${count(repair.lost)} lost and ${count(repair.rotten)} rotten, of which ${count(repair.mended)} mended; ${count(repair.failed)} could not be`,
+  ].join('\n\n');
+}
+
+/** The Markdown that the Web UI shows of a cleaning. */
+export function describeCleaning({ dryRun, phase, contents, artifacts, files, bytes }: CleaningProgress): string {
+  return [
+    `**${phase === 'over' ? 'Over' : `Cleaning ${phase}`}**${dryRun ? ', as a dry run' : ''}`,
+    `${dryRun ? 'Would free' : 'Freed'} ${count(contents)} contents, ${count(artifacts)} artifacts, ${count(files)} files, ${formatBytes(bytes)}`,
+  ].join('\n\n');
 }
 
 /** A number with thousands separators. */

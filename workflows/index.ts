@@ -1,1 +1,3 @@
+export { cleanStorage } from './clean-storage';
+export { repairArtifacts } from './repair-artifacts';
 export { syncRepository } from './sync-repository';

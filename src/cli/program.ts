@@ -15,6 +15,8 @@ const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   version: async () => (await import('./version.js')).versionCommand,
   content: async () => (await import('./content.js')).contentCommand,
   check: async () => (await import('./check.js')).checkCommand,
+  repair: async () => (await import('./repair.js')).repairCommand,
+  clean: async () => (await import('./clean.js')).cleanCommand,
   worker: async () => (await import('./worker.js')).workerCommand,
   migrate: async () => (await import('./migrate.js')).migrateCommand,
   replay: async () => (await import('./replay.js')).replayCommand,

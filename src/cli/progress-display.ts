@@ -47,6 +47,7 @@ const unitOf: Readonly<Record<string, readonly [one: string, many: string]>> = {
   'sync.downloading.artifacts': files,
   'associating.content': units,
   'unassociating.content': units,
+  'repair.artifacts': ['artifact', 'artifacts'],
 };
 
 /** A line for each part that has moved, seldom enough for a log. */

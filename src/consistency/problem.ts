@@ -47,6 +47,7 @@ export type ProblemKind =
   | 'fileWithoutRow'
   | 'fileUnknown'
   | 'temporaryFileLeft'
+  | 'corruptedFileLeft'
   | 'metadataLeft'
   | 'metadataMissing'
   | 'stagingLeft'

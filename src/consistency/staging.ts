@@ -1,4 +1,3 @@
-import { quoted } from '../syncs/errors';
 import { tidyingHours } from './problem';
 import type { CheckContext, Problem } from './problem';
 
@@ -21,7 +20,7 @@ export async function* checkStaging({ pool }: CheckContext, tally: (syncs: numbe
     yield {
       kind: 'stagingLeft',
       message: `Sync ${sync} of repository "${repository}" is ${state}, and has ${found} left, with all that is staged in them.`,
-      mend: `The next sync that begins a version removes them: penstock sync ${quoted(repository)} --no-optimize`,
+      mend: 'Remove them: penstock clean',
       ...{ repository, sync, expected: 'nothing staged', found },
     };
   }

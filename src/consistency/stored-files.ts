@@ -20,6 +20,7 @@ export async function* checkStoredFiles(
     const files = sortOut(page.filter(({ modifiedAt }) => modifiedAt.getTime() < before));
     yield* problems(context, 'fileUnknown', files.unknown);
     yield* problems(context, 'temporaryFileLeft', files.temporary);
+    yield* problems(context, 'corruptedFileLeft', files.corrupted);
     yield* problems(context, 'fileWithoutRow', await withoutRow(pool, files.artifacts));
     yield* problems(context, 'metadataLeft', await ofSyncsThatAreOver(pool, files.metadata));
   }
@@ -32,6 +33,7 @@ function sortOut(files: readonly ListedFile[]) {
   const artifacts = new Map<ListedFile, string>();
   const metadata = new Map<ListedFile, string>();
   const temporary: ListedFile[] = [];
+  const corrupted: ListedFile[] = [];
   const unknown: ListedFile[] = [];
   for (const file of files) {
     const [, folder, rest] = /^artifact\/([0-9a-f]{2})\/([0-9a-f]{62})$/.exec(file.key) ?? [];
@@ -39,9 +41,10 @@ function sortOut(files: readonly ListedFile[]) {
     if (folder !== undefined && rest !== undefined) artifacts.set(file, folder + rest);
     else if (sync !== undefined) metadata.set(file, sync);
     else if (file.key.startsWith('tmp/')) temporary.push(file);
+    else if (file.key.startsWith('corrupted/')) corrupted.push(file);
     else unknown.push(file);
   }
-  return { artifacts, metadata, temporary, unknown };
+  return { artifacts, metadata, temporary, corrupted, unknown };
 }
 
 /**
@@ -97,18 +100,22 @@ const told = {
   temporaryFileLeft: {
     what: 'is temporary, and nobody writes to it any more',
     expected: 'a younger file',
-    mend: () => 'A worker that starts removes it once it is a day old.',
+    mend: () => 'It is removed once it is a day old: penstock clean',
+  },
+  corruptedFileLeft: {
+    what: 'was set aside by a repair, as its bytes are not those of its artifact',
+    expected: 'a younger file',
+    mend: () => 'Look at it if you want to know what has happened to it, and remove it: penstock clean',
   },
   fileWithoutRow: {
     what: 'is no artifact, and no sync is about to save it',
     expected: 'an artifact with its sha256',
-    mend: (remove) =>
-      `It does no harm, and a sync that wants it takes it. While no sync runs it can be removed: ${remove}`,
+    mend: () => 'It does no harm, and a sync that wants it takes it. Remove it: penstock clean',
   },
   metadataLeft: {
     what: 'was pinned by a sync that is over, or deleted',
     expected: 'an open sync',
-    mend: (remove) => `Nothing reads it any more: ${remove}`,
+    mend: () => 'Nothing reads it any more; remove it: penstock clean',
   },
 } satisfies Readonly<Partial<Record<ProblemKind, Told>>>;
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 
 import { artifactKey } from '../../src/storage/storage';
 import { FileRepository, numberedFiles, sha256 } from '../harness/file-repository';
-import { PenstockCommand } from './penstock-command';
+import { PenstockCommand, events } from './penstock-command';
 
 /** Of this run alone: all tests share one Temporal, and with it the ids of workflows. */
 const files = `checked-${randomBytes(4).toString('hex')}`;
@@ -59,7 +59,7 @@ it('names what is wrong and what mends it, ends with 1, and is mended by that', 
   expect(stdout).toMatch(
     new RegExp(
       `^artifactFileMissing: Artifact \\d+ \\(file "file-0000\\d\\.txt" of content \\d+ in repository "${files}"\\) has to lie in the storage as artifact/\\S+: ` +
-        `expected 14 bytes, found no file\\. Sync .*: penstock sync ${files} --no-optimize\\n$`,
+        `expected 14 bytes, found no file\\. Download .*: penstock repair ${files}\\n$`,
     ),
   );
   expect(status).toBe(1);
@@ -72,13 +72,28 @@ it('names what is wrong and what mends it, ends with 1, and is mended by that', 
   expect(document.problems).toHaveLength(2);
   expect(document.problems[0]).toMatchObject({
     ...{ kind: 'artifactFileMissing', repository: files, expected: '14 bytes', found: 'no file' },
-    ...{ message: expect.any(String) as unknown, mend: expect.stringContaining('penstock sync') as unknown },
+    ...{ message: expect.any(String) as unknown, mend: expect.stringContaining('penstock repair') as unknown },
   });
   expect(printed.status).toBe(1);
 
   const worker = penstock.start(['worker']);
   await worker.printed('polls task queue');
-  expect((await penstock.run(['sync', files, '--no-optimize'])).status).toBe(0);
+  const repaired = await penstock.run(['repair', files]);
+  expect(repaired.stdout).toMatch(/^Checked 5 artifacts, 70 B\.\n3 lost, 0 rotten; 3 mended\.\n$/);
+  expect(repaired.status).toBe(0);
+  await rm(stored('file-00001.txt'));
+  upstream.misbehave.set('file-00001.txt', (_, response) => response.writeHead(404).end());
+  const unmended = await penstock.run(['repair', '--missing-only', '--json']);
+  expect(unmended.status).toBe(1);
+  expect(events(unmended.stdout).at(-1)).toMatchObject({
+    ...{ event: 'result', checked: 5, lost: 1, mended: 0, failed: 1 },
+    failures: [{ kind: 'lost', path: 'file-00001.txt', repositories: [files] }],
+  });
+  expect((await penstock.run(['repair', 'nowhere'])).stderr).toContain('There is no repository "nowhere"');
+  await writeFile(stored('file-00001.txt'), contents['file-00001.txt'] ?? '');
+  const cleaned = await penstock.run(['clean', '--dry-run', '--protection', '0']);
+  expect(cleaned.stdout).toBe('Would free 0 contents, 0 artifacts, 0 files: 0 B.\n');
+  expect((await penstock.run(['clean', '--protection', 'long'])).status).toBe(2);
   await worker.stop();
   expect((await penstock.run(['check', '--deep'])).status).toBe(0);
 });
@@ -88,7 +103,7 @@ it('finds other bytes only where they are read', async () => {
   expect((await penstock.run(['check'])).status).toBe(0);
   const { status, stdout } = await penstock.run(['check', '--deep', '--quiet']);
   expect(stdout).toContain(`artifactFileDigest: `);
-  expect(stdout).toContain(`rm '${stored('file-00004.txt')}'`);
+  expect(stdout).toContain(`penstock repair ${files}`);
   expect(status).toBe(1);
   await writeFile(stored('file-00004.txt'), contents['file-00004.txt'] ?? '');
 });

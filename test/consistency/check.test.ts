@@ -256,7 +256,7 @@ describe('a deep check', () => {
     expect(problems).toContainEqual(
       expect.objectContaining({
         ...{ kind: 'artifactFileDigest', path: key, expected: `sha256 ${digest}` },
-        mend: expect.stringContaining(`rm '${stored()}'`) as unknown,
+        mend: expect.stringContaining('penstock repair files') as unknown,
       }),
     );
     expect(problems).toContainEqual(

@@ -12,10 +12,11 @@ const histories = join(__dirname, '..', 'histories');
 /** `npm run record`: runs every scenario against real services and writes its history down. */
 describe('recorded histories', () => {
   for (const { name, run } of scenarios) {
-    it(`of a sync that is ${name}`, async () => {
-      const { penstock, repository, runId } = await run();
+    it(`of a workflow that is ${name}`, async () => {
+      const { penstock, repository = '', runId, ...other } = await run();
       try {
-        const history = withoutPlace(await fetchHistory(penstock.workflowId(repository), runId));
+        const workflowId = other.workflowId ?? penstock.workflowId(repository);
+        const history = withoutPlace(await fetchHistory(workflowId, runId));
         await writeFile(join(histories, `${name}.json`), `${JSON.stringify(history, undefined, 1)}\n`);
       } finally {
         await penstock.stop();

@@ -1,12 +1,19 @@
 import { FileRepository, numberedFiles } from '../harness/file-repository';
 import { eventually, Penstock } from '../harness/penstock';
+import { clean, repair } from '../maintenance/maintenance';
 import { catalog } from '../plugins/catalog';
 
-/** A sync whose history is recorded, by the state that it shows. */
+/** A workflow whose history is recorded, by the state that it shows. */
 export interface Scenario {
   readonly name: string;
   /** Runs it; the last run of this workflow is recorded, and of one that continues as new the first. */
-  readonly run: () => Promise<{ readonly penstock: Penstock; readonly repository: string; readonly runId?: string }>;
+  readonly run: () => Promise<{
+    readonly penstock: Penstock;
+    /** Whose sync is recorded; absent: a workflow with this id. */
+    readonly repository?: string;
+    readonly workflowId?: string;
+    readonly runId?: string;
+  }>;
 }
 
 async function withUpstream<T>(files: number, work: (upstream: FileRepository) => Promise<T>): Promise<T> {
@@ -136,6 +143,25 @@ export const scenarios: readonly Scenario[] = [
         await penstock.sync('continued', { continueAsNewAfter: 1 });
         return { penstock, repository: 'continued' };
       }),
+  },
+  {
+    name: 'repairing',
+    run: () =>
+      withUpstream(10, async (upstream) => {
+        const penstock = await Penstock.start();
+        await penstock.addRepository('repairing', { url: upstream.url });
+        await penstock.sync('repairing');
+        await repair(penstock);
+        return { penstock, workflowId: `repair/${penstock.settings.taskQueue}` };
+      }),
+  },
+  {
+    name: 'cleaning',
+    run: async () => {
+      const penstock = await Penstock.start();
+      await clean(penstock);
+      return { penstock, workflowId: `clean/${penstock.settings.taskQueue}` };
+    },
   },
 ];
 

@@ -1,0 +1,58 @@
+import { findFault } from '../src/consistency/artifact-file';
+import type { ArtifactRow } from '../src/consistency/artifact-file';
+import { digestNames } from '../src/downloads/digests';
+import { downloadArtifact } from '../src/downloads/download-artifact';
+import { PenstockError } from '../src/errors';
+import type { ArtifactSource } from '../src/repairing/repair';
+import { artifactKey, corruptedKey } from '../src/storage/storage';
+import type { Storage } from '../src/storage/storage';
+import { StorageFull } from '../src/storage/storage-full';
+import type { SourceRemotes } from './source-remotes';
+
+/** What mends artifacts. */
+export interface Mending {
+  readonly storage: Storage;
+  readonly remotes: SourceRemotes;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Downloads an artifact again, from the first source that has it; what lies in its place is replaced in one step. Where nobody
+ * has it, a bad file is set aside, so that syncs and readers take it for lost.
+ *
+ * @returns why it could not be mended; `undefined` where it is whole now.
+ */
+export async function mendArtifact(
+  mending: Mending,
+  artifact: ArtifactRow,
+  sources: readonly ArtifactSource[],
+): Promise<string | undefined> {
+  const { storage, remotes, signal } = mending;
+  const digests = Object.fromEntries(digestNames.flatMap((name) => (artifact[name] ? [[name, artifact[name]]] : [])));
+  const reasons: string[] = [];
+  for (const { remoteId, urls } of sources) {
+    try {
+      const { client, pool, connection } = await remotes.open(remoteId);
+      const { maxRetries } = connection;
+      const wanted = { urls, digests, size: artifact.size };
+      await downloadArtifact(wanted, { client, pool, storage, signal, maxRetries, alone: true });
+      return undefined;
+    } catch (error) {
+      if (signal.aborted || !(error instanceof PenstockError) || error instanceof StorageFull) throw error;
+      reasons.push(error.message);
+    }
+  }
+  if (await setAside(mending, artifact)) return undefined;
+  return reasons.length > 0 ? reasons.join('\n') : 'No remote is known that has it.';
+}
+
+/** Returns whether the file is whole after all: a sync may have replaced it while it was looked for. */
+async function setAside({ storage, signal }: Mending, artifact: ArtifactRow): Promise<boolean> {
+  const [key, aside] = [artifactKey(artifact.sha256), corruptedKey(artifact.sha256)];
+  if (!(await storage.find(key))) return false;
+  await storage.move(key, aside);
+  // Looked at where nobody can replace it any more.
+  if (await findFault(storage, artifact, { deep: true, signal }, aside)) return false;
+  await storage.move(aside, key);
+  return true;
+}

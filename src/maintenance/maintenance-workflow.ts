@@ -1,0 +1,97 @@
+import type { Client, WorkflowHandle } from '@temporalio/client';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+
+import type { CleaningRequest } from '../../activities/clean-storage';
+import type { RepairRequest } from '../../activities/repair-artifacts';
+import type { CleaningProgress } from '../cleaning/cleaning';
+import { PenstockError } from '../errors';
+import type { RepairProgress } from '../repairing/repair';
+import { findRunningWorkflow } from '../syncs/sync-workflow';
+import type { SyncExecution } from '../syncs/sync-workflow';
+
+/** A kind of maintenance: one workflow at a time for a task queue, by its id. */
+export interface MaintenanceKind<Request, Result> {
+  /** The type of the workflow, as workers know it. */
+  readonly type: string;
+  readonly name: 'repair' | 'clean';
+  /** What two requests that may share a workflow agree in. */
+  scopeOf(request: Request): unknown;
+  readonly result?: Result;
+}
+
+export const repairKind: MaintenanceKind<RepairRequest, RepairProgress> = {
+  type: 'repairArtifacts',
+  name: 'repair',
+  scopeOf: ({ repository, missingOnly }) => ({ repository, missingOnly }),
+};
+
+export const cleanKind: MaintenanceKind<CleaningRequest, CleaningProgress> = {
+  type: 'cleanStorage',
+  name: 'clean',
+  scopeOf: (request) => request,
+};
+
+/** One with other options runs already. */
+export class MaintenanceRunning extends PenstockError {
+  override readonly transient = true;
+
+  constructor(workflowId: string, asked: unknown, running: unknown) {
+    const [expected, found] = [JSON.stringify(asked), JSON.stringify(running)];
+    super(
+      `Workflow ${workflowId} runs already, with other options: ${found}, and asked for is ${expected}. Wait for its end, or cancel it in Temporal's Web UI.`,
+      { workflowId, expected, found },
+    );
+  }
+}
+
+/** What starts maintenance. */
+export interface MaintenanceStarter {
+  readonly client: Client;
+  readonly taskQueue: string;
+  /** Ends one with other options that nobody follows any more, instead of refusing. */
+  readonly replaces: boolean;
+}
+
+/**
+ * Starts maintenance, or attaches to one that runs with the same options.
+ *
+ * @throws {@link MaintenanceRunning}
+ */
+export async function startOrAttach<Request extends object, Result>(
+  { client, taskQueue, replaces }: MaintenanceStarter,
+  kind: MaintenanceKind<Request, Result>,
+  request: Request,
+  anew = false,
+): Promise<SyncExecution & { readonly attached: boolean }> {
+  const workflowId = `${kind.name}/${taskQueue}`;
+  const scope = kind.scopeOf(request);
+  for (;;) {
+    const running = await findRunningWorkflow(client, workflowId);
+    if (running) {
+      const handle = handleOf(client, running);
+      const found = (await handle.describe()).memo?.scope;
+      if (!anew && JSON.stringify(found) === JSON.stringify(scope)) return { ...running, attached: true };
+      if (!replaces) throw new MaintenanceRunning(workflowId, request, found);
+      await handle.terminate('its services had stopped, and something else was asked for');
+    }
+    try {
+      const startedAt = new Date();
+      const handle = await client.workflow.start(kind.type, {
+        workflowId,
+        taskQueue,
+        args: [request],
+        workflowIdConflictPolicy: 'FAIL',
+        memo: { scope },
+      });
+      return { workflowId, runId: handle.firstExecutionRunId, startedAt, attached: false };
+    } catch (error) {
+      // Somebody was faster.
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    }
+  }
+}
+
+/** A handle that follows the workflow through the runs that continue it. */
+export function handleOf(client: Client, { workflowId, runId }: SyncExecution): WorkflowHandle {
+  return client.workflow.getHandle(workflowId, runId, { firstExecutionRunId: runId });
+}
