@@ -100,6 +100,7 @@ describe('the schema', () => {
       '0001-content-and-versions',
       '0002-syncs',
       '0003-version-retention',
+      '0004-operations',
       '0005-maintenance',
       'file/0001-file-contents',
     ]);
