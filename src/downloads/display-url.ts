@@ -1,7 +1,9 @@
 /** A url as it may be shown: without user name and password, which a url from upstream's metadata may hold. */
 export function displayUrl(url: string | URL): string {
   const text = typeof url === 'string' ? url : url.href;
-  return text.slice(0, 2048).replace(/^([a-z][a-z0-9+.-]*:[/\\]*)?[^/?#\\]*@/i, '$1');
+  // Spaces and control characters before a url, and tabs and line breaks anywhere in it, are passed over where it is parsed.
+  const parsed = text.replace(/^[\u0000-\u0020]+|[\t\n\r]+/g, '');
+  return parsed.slice(0, 2048).replace(/^([a-z][a-z0-9+.-]*:[/\\]*)?[^/?#\\]*@/i, '$1');
 }
 
 /** Where a redirect led to, as it may be shown: the query of such a url is often a signature that grants access. */
