@@ -76,10 +76,11 @@ export const openVersion =
       if (discards !== null) {
         await takeOver(client, discards);
         await discardSync(client, discards);
+        // Before the commit: after it, nobody would know of these files any more. Where it fails, they are fetched again.
+        await storage.removeAll(metadataPrefix(discards));
       }
       return beginSync(client, target, input);
     });
-    if (discards !== null) await storage.removeAll(metadataPrefix(discards));
     return describe(dependencies, syncId, plugin);
   };
 
