@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 
+import { lockRepository } from '../src/repositories/lock-repository';
 import { beginVersion } from '../src/repositories/new-version';
 import { removeStaging } from '../src/staging/discard-sync';
 import type { Target } from '../src/syncs/find-target';
@@ -7,8 +8,9 @@ import { currentFence, currentWorkflow } from './current-workflow';
 import type { OpenVersionInput } from './open-version';
 import { notCurrent } from './stage';
 
-/** Notes that nothing has changed; once for a run, also where this attempt is not the first. */
+/** Notes that nothing has changed; once for a run, also where this attempt is not the first, or not the only one. */
 export async function skipSync(client: PoolClient, target: Target, input: OpenVersionInput): Promise<string> {
+  await lockRepository(client, input.repository);
   const { rows } = await client.query<{ id: string }>(
     `select id from syncs where repository_id = $1 and run_id = $2 and state = 'skipped'`,
     [target.repositoryId, currentWorkflow().runId],
