@@ -15,4 +15,6 @@ export interface ActivityDependencies {
   readonly settings: Settings;
   readonly pools: DownloadPools;
   readonly metrics: WorkerMetrics;
+  /** Units of a batch at most; absent: as many as are fast. */
+  readonly batchUnits?: number;
 }

@@ -77,7 +77,8 @@ async function runStep(
   const source = { url: session.summary.url, deferred: session.summary.policy !== 'immediate' };
   const signals = new BatchSignals(syncId);
   const check = (unit: DeclaredUnit) => checkUnit(unit, plugin, source);
-  for await (const batch of inBatches(step(context), { skipped: attempt.staged, check, signal })) {
+  const batching = { skipped: attempt.staged, units: dependencies.batchUnits, check, signal };
+  for await (const batch of inBatches(step(context), batching)) {
     signal.throwIfAborted();
     const number = await attempt.stage(batch);
     dependencies.metrics.unitsDiscovered.inc(batch.length);

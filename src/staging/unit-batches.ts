@@ -20,6 +20,8 @@ const skippedAtOnce = 1000;
 export interface Batching {
   /** Units at the beginning that are staged already. */
   readonly skipped: number;
+  /** Units of a batch at most; absent: as many as are fast. */
+  readonly units?: number | undefined;
   readonly check: (unit: DeclaredUnit) => CheckedUnit;
   readonly signal: AbortSignal;
 }
@@ -31,9 +33,9 @@ export interface Batching {
  */
 export async function* inBatches(
   declared: AsyncIterable<DeclaredUnit>,
-  { skipped, check, signal }: Batching,
+  { skipped, units: most = batchUnits, check, signal }: Batching,
 ): AsyncGenerator<CheckedUnit[]> {
-  let batch = new Batch();
+  let batch = new Batch(most);
   let ordinal = 0;
   const units = declared[Symbol.asyncIterator]();
   const ask = () => {
@@ -60,7 +62,7 @@ export async function* inBatches(
         if (!batch.full) continue;
       }
       yield batch.units;
-      batch = new Batch();
+      batch = new Batch(most);
     }
   } finally {
     // Not waited for: where the step is silent, only the end of its requests brings it to an end.
@@ -76,6 +78,8 @@ class Batch {
   private artifacts = 0;
   private bytes = 0;
 
+  constructor(private readonly most: number) {}
+
   add(unit: CheckedUnit): void {
     this.age ??= setTimeout(batchAge, old, { ref: false });
     this.units.push(unit);
@@ -84,6 +88,6 @@ class Batch {
   }
 
   get full(): boolean {
-    return this.units.length >= batchUnits || this.artifacts >= batchArtifacts || this.bytes >= batchBytes;
+    return this.units.length >= this.most || this.artifacts >= batchArtifacts || this.bytes >= batchBytes;
   }
 }
