@@ -56,6 +56,12 @@ export class FileRepository {
     return [...this.files.keys()];
   }
 
+  /** Has these files, and no others. */
+  replaceAll(files: Readonly<Record<string, string>>): void {
+    this.files.clear();
+    for (const [path, content] of Object.entries(files)) this.put(path, content);
+  }
+
   /** Puts this in place of the manifest that the files make. */
   putManifest(content: string | Buffer | undefined): void {
     this.manifest = content === undefined ? undefined : Buffer.from(content);

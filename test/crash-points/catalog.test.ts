@@ -1,0 +1,4 @@
+import { crashEverywhere } from './crash-everywhere';
+import { scenarios } from './scenarios';
+
+crashEverywhere(scenarios.catalog);
