@@ -4,6 +4,9 @@ import { displayUrl } from './display-url';
 /** What may be fetched at all. */
 const schemes: ReadonlySet<string> = new Set(['http:', 'https:', 'file:']);
 
+/** Characters of a scheme that a message shows: it comes from upstream, and may be of any length. */
+const longestScheme = 40;
+
 /**
  * Reads a url that is to be fetched.
  *
@@ -13,7 +16,11 @@ export function parseUrl(url: string): URL {
   const parsed = tryParse(url);
   if (!parsed) throw new RefusedUrl(url, 'it is no absolute url', 'http://…, https://… or file:///…');
   if (!schemes.has(parsed.protocol)) {
-    throw new RefusedUrl(url, `its scheme is ${parsed.protocol.slice(0, -1)}`, 'http, https or file');
+    throw new RefusedUrl(
+      url,
+      `its scheme is ${parsed.protocol.slice(0, -1).slice(0, longestScheme)}`,
+      'http, https or file',
+    );
   }
   if (parsed.username || parsed.password) {
     throw new RefusedUrl(url, 'it has credentials inside', 'username and password as fields of the remote');
