@@ -147,9 +147,9 @@ export class StageAttempt {
     if (last && tally.failures === 0) await this.refuseLeftOvers(client, tally);
     await client.query(
       `update sync_batches
-          set downloads = $2, finished = $3 and $4 = 0, failed = case when $3 then $4 else failed end, waiting = null
+          set downloads = $2 + downloaded, finished = $3 and $4 = 0, failed = case when $3 then $4 else failed end, waiting = null
         where id = $1`,
-      [this.batchId, tally.downloads + tally.downloaded, last, tally.failures],
+      [this.batchId, tally.downloads, last, tally.failures],
     );
     return tally;
   }
