@@ -55,10 +55,11 @@ export class ActivityObserver implements ActivityInboundCallsInterceptor, Activi
 
   /** Under the names that the lines of workflows have, and without the token, which lets whoever has it end the activity. */
   getLogAttributes(
-    { activityType: stage, workflowRunId: runId, taskToken: _, isLocal: __, ...attributes }: GetLogAttributesInput,
+    { activityType: stage, workflowRunId: runId, ...attributes }: GetLogAttributesInput,
     next: Next<ActivityOutboundCallsInterceptor, 'getLogAttributes'>,
   ): Record<string, unknown> {
-    return next({ ...attributes, runId, stage, ...this.subject });
+    const shown = Object.entries(attributes).filter(([name]) => name !== 'taskToken' && name !== 'isLocal');
+    return next({ ...Object.fromEntries(shown), runId, stage, ...this.subject });
   }
 
   private beginSpan(): ((error?: unknown) => void) | undefined {

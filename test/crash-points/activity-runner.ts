@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/common';
 
 import { ErrorInterceptor } from '../../activities/interceptors';
+import { SyncRepositories } from '../../activities/sync-repositories';
 import type { Database } from '../../src/models/database';
 import { Attempt } from './attempt';
 import type { SendSignal } from './attempt';
@@ -46,7 +47,7 @@ export class ActivityRunner {
     database: Database,
     readonly disturbance: Disturbance,
   ) {
-    this.interceptor = new ErrorInterceptor(database);
+    this.interceptor = new ErrorInterceptor(new SyncRepositories(database));
     this.points = new CrashPoints(disturbance.crash, (extent) => {
       this.end(extent);
     });

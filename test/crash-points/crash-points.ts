@@ -121,6 +121,9 @@ export async function crashableStorage(root: string, pass: Pass): Promise<Storag
   return {
     create: () => storage.create(),
     sizeOf: (key) => storage.sizeOf(key),
+    find: (key) => storage.find(key),
+    move: (key, to) => storage.move(key, to),
+    room: () => storage.room(),
     read: (key, range) => storage.read(key, range),
     list: (prefix) => storage.list(prefix),
     remove: (key) => storage.remove(key),

@@ -97,7 +97,7 @@ class Run {
       if (!last && tally && !hasWork(stage, tally)) continue;
       const before: BatchTally | undefined = tally;
       tally = await this.runStage(stage, { syncId, batch, last });
-      this.state.stageEnded(stage.name, before, tally, 0);
+      this.state.stageEnded({ stage: stage.name, batch }, before, tally, 0);
       this.conditions.check();
     }
   }

@@ -1,10 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
 
 import { ApplicationFailure } from '@temporalio/common';
-import { pino } from 'pino';
 
 import { createActivities } from '../../activities';
 import type { OpenedVersion } from '../../activities/open-version';
+import { WorkerMetrics } from '../../src/observability/worker-metrics';
 import { DownloadPools } from '../../src/downloads/download-pool';
 import { openSecretBox } from '../../src/models/remote-secrets';
 import { file } from '../../src/plugins/file';
@@ -99,7 +99,7 @@ export class Laboratory {
       secrets: openSecretBox(settings),
       settings,
       pools: new DownloadPools(),
-      logger: pino({ level: 'silent' }),
+      metrics: new WorkerMetrics(),
       batchUnits: scenario.batchUnits,
     }) as unknown as Readonly<Record<string, Activity>>;
     const url = `${this.upstream.origin}/${scenario.metadata}`;

@@ -80,7 +80,12 @@ class World {
     } else {
       this.discoveries += this.upstream.discoveriesOf[number - 1] ?? 0;
       this.announce();
-      this.state.stageEnded('resolve', undefined, { discoveries: this.discoveries } as BatchTally, 0);
+      this.state.stageEnded(
+        { stage: 'resolve', batch: number },
+        undefined,
+        { discoveries: this.discoveries } as BatchTally,
+        0,
+      );
     }
     this.state.ended(next, 'over');
     this.done.push(`${kind} ${number}`);
