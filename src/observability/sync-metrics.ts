@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { Gauge } from 'prom-client';
 import type { Registry } from 'prom-client';
 
-const states = ['running', 'failed', 'canceled', 'completed', 'skipped', 'discarded'] as const;
+const states = ['running', 'paused', 'failed', 'canceled', 'completed', 'skipped', 'discarded'] as const;
 
 interface NewestSync {
   readonly repository: string;
@@ -12,6 +12,8 @@ interface NewestSync {
   /** Of the last run of the sync; `null` while it runs. */
   readonly seconds: number | null;
   readonly lastSuccess: number | null;
+  /** Contents that its newest complete version does without. */
+  readonly missing: number;
 }
 
 /** What PostgreSQL says of the newest sync of each repository; the same in every worker. */
@@ -22,6 +24,7 @@ export class SyncMetrics {
     readonly started: Gauge<'repository'>;
     readonly duration: Gauge<'repository'>;
     readonly success: Gauge<'repository'>;
+    readonly missing: Gauge<'repository'>;
   };
 
   constructor(registry: Registry) {
@@ -58,6 +61,12 @@ export class SyncMetrics {
         labelNames,
         registers,
       }),
+      missing: new Gauge({
+        name: 'penstock_repository_missing_contents',
+        help: 'Contents that upstream declared and that the newest version of a repository does without.',
+        labelNames,
+        registers,
+      }),
     };
   }
 
@@ -67,7 +76,7 @@ export class SyncMetrics {
       (result) => result.rows,
       () => undefined,
     );
-    const { syncs, state, started, duration, success } = this.gauges;
+    const { syncs, state, started, duration, success, missing } = this.gauges;
     for (const gauge of Object.values(this.gauges)) gauge.reset();
     if (!rows) return;
     for (const each of states) syncs.set({ state: each }, rows.filter((row) => row.state === each).length);
@@ -75,22 +84,28 @@ export class SyncMetrics {
       const { repository } = row;
       state.set({ repository, state: row.state }, 1);
       started.set({ repository }, row.begun);
+      missing.set({ repository }, row.missing);
       if (row.seconds !== null) duration.set({ repository }, row.seconds);
       if (row.lastSuccess !== null) success.set({ repository }, row.lastSuccess);
     }
   }
 }
 
-/** Two steps into an index for each repository, however many syncs there were. */
+/** Three steps into an index for each repository, however many syncs there were. */
 const newestSyncs = `
-  select repository.name as repository, newest.state,
+  select repository.name as repository,
+         case when newest.state = 'running' and newest.paused is not null then 'paused' else newest.state end as state,
+         coalesce(version.missing, 0) as missing,
          extract(epoch from newest.resumed_at)::float8 as begun,
          extract(epoch from newest.finished_at - newest.resumed_at)::float8 as seconds,
          extract(epoch from success.finished_at)::float8 as "lastSuccess"
     from repositories repository
     cross join lateral (
-      select state, resumed_at, finished_at from syncs
+      select state, paused, resumed_at, finished_at from syncs
        where repository_id = repository.id order by id desc limit 1) newest
+    left join lateral (
+      select missing from repository_versions
+       where repository_id = repository.id and complete order by number desc limit 1) version on true
     left join lateral (
       select finished_at from syncs
        where repository_id = repository.id and state in ('completed', 'skipped') order by id desc limit 1) success on true

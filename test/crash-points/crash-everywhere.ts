@@ -78,8 +78,8 @@ export function crashEverywhere(scenario: Scenario): void {
     );
 
     // A sync that fails completes no version.
-    const itCompletes = scenario.then[0]?.missing ? it.skip : it;
-    itCompletes(
+    if (scenario.then[0]?.missing) return;
+    it(
       'comes to the same in any order of its stages, repeated and interleaved',
       async () => {
         const orders = fc.asyncProperty(
