@@ -20,7 +20,7 @@ describe('a database of an earlier Penstock', () => {
     await testDatabase.drop();
   });
 
-  it('gets numbers for its next versions, and keeps all that it has', async () => {
+  it('gets what is new, and keeps all that it has, a sync in the middle too', async () => {
     const { pool, sequelize } = database;
     const added = ['0003-version-retention', '0004-operations', '0005-maintenance'];
     await pool.query('create table schema_migrations (name text primary key, applied_at timestamptz default now())');
@@ -40,7 +40,22 @@ describe('a database of an earlier Penstock', () => {
     );
     const read = async (table: string, columns: string) =>
       (await pool.query(`select ${columns} from ${table} order by id`)).rows as unknown[];
+    await pool.query(
+      `with sync as (
+         insert into syncs (repository_id, version_id, state, mode, policy, url, base_version, workflow_id, run_id, fence)
+         select repository_id, id, 'running', 'additive', 'immediate', 'https://example.org/', 3, 'sync/syncing', 'run', 1
+           from repository_versions where not complete returning id
+       ), batch as (
+         insert into sync_batches (sync_id, number, discovery, units, failed) select id, 1, 1, 1, 1 from sync returning id
+       ), unit as (
+         insert into staged_units (id, batch_id, type, fields) select 65536 * id, id, 'file.file', '{}' from batch returning id, batch_id
+       )
+       insert into staged_artifacts (unit_id, batch_id, relative_path, urls, deferred, error)
+       select id, batch_id, 'lost.txt', '{https://example.org/lost.txt}', false, '{"message": "404"}' from unit`,
+    );
     const versions = await read('repository_versions', '*');
+    const syncs = await read('syncs', '*');
+    const failures = (await pool.query('select * from sync_failures')).rows as unknown[];
 
     await expect(migrate(sequelize, plugins)).resolves.toEqual(added);
     expect(await read('repositories', 'name, next_version, retain_repo_versions')).toEqual([
@@ -48,7 +63,14 @@ describe('a database of an earlier Penstock', () => {
       { name: 'synced', next_version: 8, retain_repo_versions: null },
       { name: 'syncing', next_version: 4, retain_repo_versions: null },
     ]);
-    expect(await read('repository_versions', '*')).toEqual(versions);
+    expect(await read('repository_versions', '*')).toEqual(
+      versions.map((version) => ({ ...(version as object), missing: 0 })),
+    );
+    expect(await read('syncs', '*')).toEqual(
+      syncs.map((sync) => ({ ...(sync as object), paused: null, limits: null, missing: 0 })),
+    );
+    expect(failures).toMatchObject([{ path: 'lost.txt', error: { message: '404' } }]);
+    expect((await pool.query('select * from sync_failures')).rows).toEqual(failures);
     await expect(pool.query('update repositories set retain_repo_versions = 0')).rejects.toThrow(/check constraint/);
   });
 });
