@@ -120,8 +120,8 @@ async function downloadAll(
     if (sha256 === undefined) return undefined;
     const stored = await storage.sizeOf(artifactKey(sha256));
     if (stored === undefined || (size !== undefined && size !== stored)) return undefined;
-    // Where no size was declared, only its bytes tell that a file is whole.
-    const whole = size !== undefined || (await hashOf(storage.read(artifactKey(sha256)))) === sha256;
+    // No row vouches for it: the machine may have lost power before its bytes were on the disk.
+    const whole = (await hashOf(storage.read(artifactKey(sha256)), signal)) === sha256;
     return whole ? { sha256, size: stored } : undefined;
   }
 
@@ -144,9 +144,9 @@ async function downloadAll(
   }
 }
 
-async function hashOf(stream: Readable): Promise<string> {
+async function hashOf(stream: Readable, signal: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
-  await pipeline(stream, hash);
+  await pipeline(stream, hash, { signal });
   return hash.digest('hex');
 }
 

@@ -17,9 +17,10 @@ export function migrateCommand(program: Command): void {
       const { output, settings } = context;
       if (settings.databaseUrl === undefined) {
         // Embedded services are brought up to date whenever they are used.
-        await context.open({ temporal: true });
-        output.result({ database: 'embedded', migrations: [], searchAttributes: [] }, () =>
-          output.quiet ? [] : ['The embedded services are up to date.'],
+        const { client } = await context.open({ temporal: true });
+        const searchAttributes = settings.temporalGiven ? await registerSearchAttributes(client) : [];
+        output.result({ database: 'embedded', migrations: [], searchAttributes }, () =>
+          output.quiet ? [] : [...registered(searchAttributes), 'The embedded services are up to date.'],
         );
         return;
       }
@@ -33,7 +34,7 @@ export function migrateCommand(program: Command): void {
             ? []
             : [
                 ...migrations.map((name) => `Applied ${name}.`),
-                ...searchAttributes.map((name) => `Registered the search attribute ${name}.`),
+                ...registered(searchAttributes),
                 `The database at ${where} is up to date.`,
               ],
         );
@@ -43,6 +44,10 @@ export function migrateCommand(program: Command): void {
     }),
   );
   withExamples(command, [['DATABASE_URL=… TEMPORAL_ADDRESS=… penstock migrate', 'once, before new workers start']]);
+}
+
+function registered(searchAttributes: readonly string[]): string[] {
+  return searchAttributes.map((name) => `Registered the search attribute ${name}.`);
 }
 
 async function register(): Promise<string[]> {

@@ -1,7 +1,11 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { CancelledFailure, TerminatedFailure } from '@temporalio/common';
 
+import { artifactKey } from '../../src/storage/storage';
 import { FileRepository, numberedFiles } from '../harness/file-repository';
 import { Penstock, eventually } from '../harness/penstock';
 
@@ -53,6 +57,25 @@ describe('a sync that is stopped while it downloads', () => {
     expect(await penstock.versionsOf('terminated')).toEqual([0]);
 
     await completeIn('terminated');
+  });
+
+  it('fetches a stored file again that no row vouches for, and whose bytes are others', async () => {
+    const sync = await startInTheMiddle('rotten');
+    await sync.terminate('for the test');
+    await penstock.stopWorker();
+    // What was stored is forgotten, as where the machine has lost power; and one file has come to the disk as zeros.
+    const [rotten] = await penstock.sql<{ sha256: string; size: number }>(
+      'select stored_sha256 as sha256, stored_size::int as size from staged_artifacts where stored_sha256 is not null limit 1',
+    );
+    await penstock.sql('update staged_artifacts set stored_sha256 = null, stored_size = null');
+    const file = join(penstock.settings.storageDir, artifactKey(rotten?.sha256 ?? ''));
+    await writeFile(file, Buffer.alloc(rotten?.size ?? 0));
+    await penstock.startWorker();
+    const asked = upstream.downloads.length;
+    await expect(penstock.sync('rotten')).resolves.toMatchObject({ version: 1, added: count, downloaded: count });
+    expect(await penstock.contentsOf('rotten', 1)).toEqual(numberedFiles(count, 'rotten'));
+    // All the others that were stored are found.
+    expect(upstream.downloads.length - asked).toBeLessThan(count - count / 10);
   });
 
   it('lets go of its downloads when its worker is shut down, and goes on with the next worker', async () => {
