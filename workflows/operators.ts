@@ -2,9 +2,12 @@ import { ApplicationFailure, setHandler } from '@temporalio/workflow';
 
 import type { SyncLimits } from '../src/models/sync-models';
 import { changeLimits, pause, resume, retryFailures } from './messages';
+import type { PauseRequest } from './messages';
 import type { SyncState } from './sync-state';
 import type { UpstreamRequests } from './upstream-requests';
 
+/** Characters of a reason. */
+const longestReason = 1000;
 /** Most requests at once that a remote may allow, as the schema has it. */
 const mostConcurrency = 1000;
 
@@ -20,10 +23,9 @@ export function hearOperators(state: SyncState, requests: UpstreamRequests): voi
       description:
         'Brings discovery and downloads to rest and starts nothing more. Argument: {"reason": "maintenance"}.',
       validator: (request) => {
-        refuseUnless(
-          typeof (request as Partial<typeof request> | undefined)?.reason === 'string',
-          'Say why: {"reason": "…"}.',
-        );
+        const { reason } = (request ?? {}) as Partial<PauseRequest>;
+        const isReason = typeof reason === 'string' && reason.length <= longestReason;
+        refuseUnless(isReason, `Say why, in ${longestReason} characters at most: {"reason": "…"}.`);
         refuseUnless(!state.ending, 'The sync is about to end: there is nothing left to pause.');
       },
     },

@@ -180,7 +180,7 @@ async function answer(state: SyncState): Promise<void> {
 async function restUntilResumed(state: SyncState): Promise<void> {
   const { syncId } = openedOf(state);
   enter(state, 'paused');
-  await noteSync.executeWithOptions({ summary: `paused: ${state.paused ?? ''}`.slice(0, 100) }, [
+  await noteSync.executeWithOptions({ summary: `paused: ${state.paused ?? ''}`.slice(0, 80) }, [
     { syncId, paused: state.paused ?? null },
   ]);
   await condition(() => state.paused === undefined);
