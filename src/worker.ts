@@ -40,6 +40,10 @@ export interface WorkerOptions {
   readonly tracing?: Tracing | undefined;
   readonly plugins?: PluginRegistry;
   readonly workflowBundle?: WorkflowBundleOption;
+  /** Workflows that stay in memory between their tasks, where others are replayed; absent: as many as there is memory for. */
+  readonly maxCachedWorkflows?: number;
+  /** Units of a batch at most; absent: as many as are fast. */
+  readonly batchUnits?: number;
 }
 
 /** A worker that runs syncs until it is told to stop. */
@@ -65,7 +69,7 @@ export async function createWorker(options: WorkerOptions): Promise<SyncWorker> 
   const pools = new DownloadPools();
   metrics.watchPools(pools);
   const repositories = new SyncRepositories(database);
-  const { workflowBundle = builtWorkflowBundle } = options;
+  const { workflowBundle = builtWorkflowBundle, maxCachedWorkflows, batchUnits } = options;
   const { versioning } = settings;
   const version = versioning && (await versionOf(versioning, workflowBundle));
   const worker = await Worker.create({
@@ -73,6 +77,7 @@ export async function createWorker(options: WorkerOptions): Promise<SyncWorker> 
     namespace,
     taskQueue: settings.taskQueue,
     workflowBundle,
+    ...(maxCachedWorkflows === undefined ? {} : { maxCachedWorkflows }),
     ...(versioning && version ? deploymentOptions(versioning, version) : {}),
     activities: createActivities({
       database,
@@ -82,6 +87,7 @@ export async function createWorker(options: WorkerOptions): Promise<SyncWorker> 
       settings,
       pools,
       metrics,
+      ...(batchUnits === undefined ? {} : { batchUnits }),
     }),
     interceptors: {
       // The first is the outermost.

@@ -42,6 +42,17 @@ export interface Services {
   readonly temporalAddress: string;
 }
 
+/** What a test wants of its Penstock, and of the workers that it starts. */
+export interface PenstockOptions extends Pick<WorkerOptions, 'maxCachedWorkflows' | 'batchUnits'> {
+  readonly plugins?: readonly Plugin[];
+  readonly env?: Record<string, string>;
+  readonly worker?: boolean;
+  /** Other services than those of all tests. */
+  readonly services?: Services;
+  /** Makes the worker's storage; absent: as in production. */
+  readonly storage?: (folder: string) => Promise<Storage>;
+}
+
 /** A sync that has failed, as its workflow says it. */
 export class FailedSync extends Error {
   constructor(
@@ -66,20 +77,10 @@ export class Penstock {
     readonly plugins: PluginRegistry,
     readonly temporalAddress: string,
     private readonly folder: string,
-    private readonly storage: Storage | undefined,
+    private readonly workerOptions: Pick<WorkerOptions, 'storage' | 'maxCachedWorkflows' | 'batchUnits'>,
   ) {}
 
-  static async start(
-    options: {
-      plugins?: readonly Plugin[];
-      env?: Record<string, string>;
-      worker?: boolean;
-      /** Other services than those of all tests. */
-      services?: Services;
-      /** Makes the worker's storage; absent: as in production. */
-      storage?: (folder: string) => Promise<Storage>;
-    } = {},
-  ): Promise<Penstock> {
+  static async start(options: PenstockOptions = {}): Promise<Penstock> {
     quietRuntime();
     const folder = await mkdtemp(join(tmpdir(), 'penstock-'));
     const { databaseUrl, temporalAddress = sharedTemporal() } = options.services ?? {};
@@ -94,8 +95,13 @@ export class Penstock {
     await migrate(database.sequelize, plugins.all);
     const client = await connectClient({ embeddedAddress: temporalAddress });
     await registerSearchAttributes(client);
+    const { maxCachedWorkflows, batchUnits } = options;
     const storage = await options.storage?.(settings.storageDir);
-    const penstock = new Penstock(database, testDatabase, client, settings, plugins, temporalAddress, folder, storage);
+    const penstock = new Penstock(database, testDatabase, client, settings, plugins, temporalAddress, folder, {
+      ...(storage ? { storage } : {}),
+      ...(maxCachedWorkflows === undefined ? {} : { maxCachedWorkflows }),
+      ...(batchUnits === undefined ? {} : { batchUnits }),
+    });
     if (options.worker !== false) await penstock.startWorker();
     return penstock;
   }
@@ -109,7 +115,7 @@ export class Penstock {
       connection,
       namespace,
       plugins: this.plugins,
-      ...(this.storage ? { storage: this.storage } : {}),
+      ...this.workerOptions,
       workflowBundle: { codePath: join(__dirname, '..', '..', 'dist', 'workflow-bundle.js') },
       ...other,
     });
