@@ -4,8 +4,9 @@ import { plugins } from '../../src/plugins';
 import { FileRepository, numberedFiles } from '../harness/file-repository';
 import { frozenReleases, readFrozenBundle } from '../harness/frozen-bundles';
 import { eventually, Penstock } from '../harness/penstock';
-import { catalog, catalogVariant } from '../plugins/catalog';
+import { catalog } from '../plugins/catalog';
 import { Gate } from '../plugins/gate';
+import { gatedCatalog } from '../plugins/gated-catalog';
 
 jest.setTimeout(90_000);
 
@@ -16,15 +17,7 @@ describe.each(frozenReleases)('a sync that was begun with the workflows of %s', 
   let upstream: FileRepository;
 
   beforeAll(async () => {
-    const gated = catalogVariant('gated', {
-      async *start(context) {
-        for await (const unit of catalog.firstStage.start(context)) {
-          if (unit.content.fields.name === 'gate') await gate.pass();
-          yield unit;
-        }
-      },
-    });
-    penstock = await Penstock.start({ plugins: [...plugins, catalog, gated], worker: false });
+    penstock = await Penstock.start({ plugins: [...plugins, catalog, gatedCatalog(gate)], worker: false });
   });
   afterAll(async () => {
     gate.open();

@@ -3,8 +3,9 @@ import type { WorkflowHandle } from '@temporalio/client';
 
 import { FileRepository, sha256 } from '../harness/file-repository';
 import { eventually, Penstock } from '../harness/penstock';
-import { catalog, catalogVariant } from '../plugins/catalog';
+import { catalog } from '../plugins/catalog';
 import { Gate } from '../plugins/gate';
+import { gatedCatalog } from '../plugins/gated-catalog';
 
 describe('signals that are early, doubled, foreign or wrong', () => {
   let penstock: Penstock;
@@ -15,17 +16,7 @@ describe('signals that are early, doubled, foreign or wrong', () => {
     upstream = await FileRepository.start();
     penstock = await Penstock.start({
       worker: false,
-      plugins: [
-        catalog,
-        catalogVariant('gated', {
-          async *start(context) {
-            for await (const unit of catalog.firstStage.start(context)) {
-              if (unit.content.fields.name === 'gate') await gate.pass();
-              yield unit;
-            }
-          },
-        }),
-      ],
+      plugins: [catalog, gatedCatalog(gate)],
     });
   });
   afterAll(async () => {

@@ -1,10 +1,8 @@
-import { randomUUID } from 'node:crypto';
-
-import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 
 import { FileRepository, numberedFiles } from '../harness/file-repository';
 import { Penstock, eventually } from '../harness/penstock';
+import { resetWorkflow } from '../harness/reset-workflow';
 
 jest.setTimeout(120_000);
 
@@ -27,7 +25,7 @@ describe('a sync that is reset', () => {
     for (const place of [0, 0.5, 1]) {
       const before = upstream.served.length;
       await eventually('some more downloads', () => upstream.served.length > before + 100);
-      sync = await reset(sync, place);
+      sync = await resetWorkflow(penstock, sync, place);
     }
     upstream.delay = 0;
     await expect(penstock.resultOf(sync)).resolves.toMatchObject({ version: 1, added: 2200, present: 2200 });
@@ -46,7 +44,7 @@ describe('a sync that is reset', () => {
     await expect(penstock.resultOf(sync)).rejects.toMatchObject({ type: 'SyncIncomplete' });
     upstream.misbehave.clear();
     upstream.forget();
-    const again = await reset(sync, place);
+    const again = await resetWorkflow(penstock, sync, place);
     await expect(penstock.resultOf(again)).resolves.toMatchObject({ version: 1, present: 300 });
     expect(upstream.downloads).toEqual([`${name}-00007.txt`]);
     await upstream.stop();
@@ -58,26 +56,10 @@ describe('a sync that is reset', () => {
     const sync = await penstock.startSync('completed');
     await penstock.resultOf(sync);
     for (const place of [0, 0.3, 0.6, 1]) {
-      const again = await reset(sync, place);
+      const again = await resetWorkflow(penstock, sync, place);
       await expect(penstock.resultOf(again)).resolves.toMatchObject({ version: 1, present: 50 });
     }
     expect(await penstock.versionsOf('completed')).toEqual([0, 1]);
     await upstream.stop();
   });
-
-  /** Resets to a workflow task that has completed: the first for 0, the last for 1. */
-  async function reset(sync: WorkflowHandle, place: number): Promise<WorkflowHandle> {
-    const { runId } = await sync.describe();
-    const { events } = await penstock.client.workflow.getHandle(sync.workflowId, runId).fetchHistory();
-    const tasks = (events ?? []).filter((event) => event.workflowTaskCompletedEventAttributes);
-    const { connection, options } = penstock.client;
-    const answer = await connection.workflowService.resetWorkflowExecution({
-      namespace: options.namespace,
-      workflowExecution: { workflowId: sync.workflowId, runId },
-      reason: 'for the test',
-      requestId: randomUUID(),
-      workflowTaskFinishEventId: tasks[Math.round(place * (tasks.length - 1))]?.eventId ?? null,
-    });
-    return penstock.client.workflow.getHandle(sync.workflowId, answer.runId);
-  }
 });

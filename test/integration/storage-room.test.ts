@@ -1,10 +1,7 @@
-import * as fs from 'node:fs';
-
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 
 import { resume } from '../../workflows/messages';
-import { FileStorage } from '../../src/storage/file-storage';
-import type { StorageRoom } from '../../src/storage/storage';
+import { CrampedStorage } from '../harness/cramped-storage';
 import { FileRepository, numberedFiles } from '../harness/file-repository';
 import { Penstock, eventually } from '../harness/penstock';
 
@@ -13,24 +10,11 @@ jest.setTimeout(90_000);
 describe('a storage without room', () => {
   let penstock: Penstock;
   let upstream: FileRepository;
-  let room: StorageRoom;
-  /** Writes fail from now on. */
-  let full: boolean;
-
-  /** The disk is as full as the test says; all else is real. */
-  async function openStorage(folder: string): Promise<FileStorage> {
-    const openSync: typeof fs.openSync = (...args) => {
-      if (!full) return fs.openSync(...args);
-      throw Object.assign(new Error('ENOSPC: no space left on device, open'), { code: 'ENOSPC' });
-    };
-    const storage = await FileStorage.open(folder, { ...fs, openSync });
-    storage.room = () => Promise.resolve(room);
-    return storage;
-  }
+  let disk: CrampedStorage;
 
   async function start(files: number): Promise<void> {
-    [room, full] = [{ free: 1e12, total: 1e12 }, false];
-    penstock = await Penstock.start({ storage: openStorage });
+    disk = new CrampedStorage();
+    penstock = await Penstock.start({ storage: disk.open });
     upstream = await FileRepository.start(numberedFiles(files));
     await penstock.addRepository('files', { url: upstream.url });
   }
@@ -42,15 +26,15 @@ describe('a storage without room', () => {
 
   it('is an error before the first download, with what is needed and what is there', async () => {
     await start(3000);
-    room = { free: 20_000, total: 100_000 };
+    disk.room = { free: 20_000, total: 100_000 };
     const error: unknown = await penstock.sync('files').catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ type: 'NotEnoughRoom', transient: true });
     expect((error as Error).message).toMatch(/Repository "files": 0\.\d MB are to be downloaded, .* room for 0\.0 MB/);
     expect(upstream.downloads).toEqual([]);
-    room = { free: 1e9, total: 1e9 };
+    disk.room = { free: 1e9, total: 1e9 };
     await expect(penstock.sync('files')).resolves.toMatchObject({ version: 1, added: 3000 });
     // What is stored already needs no room.
-    room = { free: 0, total: 1e9 };
+    disk.room = { free: 0, total: 1e9 };
     await penstock.addRepository('again', { url: upstream.url });
     await expect(penstock.sync('again')).resolves.toMatchObject({ version: 1, added: 3000, downloaded: 0 });
   });
@@ -60,12 +44,12 @@ describe('a storage without room', () => {
     upstream.delay = 5;
     const sync = await penstock.startSync('files');
     await eventually('some are stored', async () => (await downloaded()) > 50);
-    full = true;
+    disk.full = true;
     await eventually('it is paused', async () => (await paused()) !== undefined);
     expect(await paused()).toMatch(/Repository "files": No space is left in .*storage.* bytes could not be written/);
     expect(await penstock.sql('select from sync_failures')).toEqual([]);
     const asked = upstream.requests.length;
-    full = false;
+    disk.full = false;
     await sync.executeUpdate(resume);
     await expect(penstock.resultOf(sync)).resolves.toMatchObject({ version: 1, added: 2500, downloaded: 2500 });
     expect(upstream.requests.length - asked).toBeLessThan(2500);
