@@ -5,37 +5,27 @@ import { promisify } from 'node:util';
 
 import { describe, it } from '@jest/globals';
 
+import { Setting, perform } from './scenario';
 import { scenarios } from './scenarios';
 
 const histories = join(__dirname, '..', 'histories');
 
 /** `npm run record`: runs every scenario against real services and writes its history down. */
 describe('recorded histories', () => {
-  for (const { name, run } of scenarios) {
-    it(`of a workflow that is ${name}`, async () => {
-      const { penstock, repository = '', runId, ...other } = await run();
-      try {
-        const workflowId = other.workflowId ?? penstock.workflowId(repository);
-        const history = withoutPlace(await fetchHistory(workflowId, runId));
-        await writeFile(join(histories, `${name}.json`), `${JSON.stringify(history, undefined, 1)}\n`);
-      } finally {
-        await penstock.stop();
-      }
+  for (const scenario of scenarios) {
+    it(`of a workflow that is ${scenario.name}`, async () => {
+      await perform(scenario, new Setting(), async (workflow) => {
+        const { runId } = await workflow.describe();
+        const history = withoutPlace(await fetchHistory(workflow.workflowId, runId));
+        await writeFile(join(histories, `${scenario.name}.json`), `${JSON.stringify(history, undefined, 1)}\n`);
+      });
     }, 120_000);
   }
 });
 
 /** As Temporal's own command line downloads a history, for the form that everybody's tools read. */
-async function fetchHistory(workflowId: string, runId: string | undefined): Promise<unknown> {
-  const args = [
-    'workflow',
-    'show',
-    '--workflow-id',
-    workflowId,
-    ...(runId ? ['--run-id', runId] : []),
-    '--output',
-    'json',
-  ];
+async function fetchHistory(workflowId: string, runId: string): Promise<unknown> {
+  const args = ['workflow', 'show', '--workflow-id', workflowId, '--run-id', runId, '--output', 'json'];
   const { stdout } = await promisify(execFile)(
     process.env.PENSTOCK_TEST_TEMPORAL_CLI ?? 'temporal',
     [...args, '--address', process.env.PENSTOCK_TEST_TEMPORAL_ADDRESS ?? ''],

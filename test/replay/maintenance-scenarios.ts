@@ -1,0 +1,81 @@
+import { rm } from 'node:fs/promises';
+
+import type { WorkflowHandle } from '@temporalio/client';
+
+import { pause, resume } from '../../workflows/messages';
+import { eventually } from '../harness/penstock';
+import type { Penstock } from '../harness/penstock';
+import { startCleaning, startRepair, storedAt } from '../maintenance/maintenance';
+import type { Scenario, Setting } from './scenario';
+import { addFiles, runSync } from './sync-scenarios';
+
+/** Repairs and cleanings. */
+export const maintenanceScenarios: readonly Scenario[] = [
+  {
+    name: 'repairing',
+    status: 'COMPLETED',
+    run: async (setting) => {
+      const { penstock } = await syncFiles(setting, 10);
+      return ended(await startRepair(penstock));
+    },
+  },
+  {
+    name: 'repair-paused',
+    status: 'RUNNING',
+    run: async (setting) => {
+      const { penstock } = await syncFiles(setting, 10);
+      return startPaused(penstock);
+    },
+  },
+  {
+    name: 'repair-paused-and-resumed',
+    status: 'COMPLETED',
+    run: async (setting) => {
+      const { penstock } = await syncFiles(setting, 10);
+      const repair = await startPaused(penstock);
+      await repair.executeUpdate(resume);
+      return ended(repair);
+    },
+  },
+  {
+    name: 'repair-continued-as-new',
+    status: 'CONTINUED_AS_NEW',
+    run: async (setting) => {
+      // More than is looked at before an activity asks itself whether its time is over, which it then is.
+      const { penstock, upstream } = await syncFiles(setting, 1001);
+      await rm(storedAt(penstock, 'file number 0\n'));
+      upstream.delay = 5000;
+      const repair = await startRepair(penstock, { continueAsNewAfter: 1, missingOnly: true });
+      const { runId } = await repair.describe();
+      await repair.result();
+      return penstock.client.workflow.getHandle(repair.workflowId, runId);
+    },
+  },
+  {
+    name: 'cleaning',
+    status: 'COMPLETED',
+    run: async (setting) => ended(await startCleaning(await setting.penstock())),
+  },
+];
+
+async function syncFiles(setting: Setting, files: number): ReturnType<typeof addFiles> {
+  const added = await addFiles(setting, files);
+  await runSync(added.penstock);
+  return added;
+}
+
+/** A repair that was told to pause before a worker has seen it: it has begun, and looked at nothing yet. */
+async function startPaused(penstock: Penstock): Promise<WorkflowHandle> {
+  await penstock.stopWorker();
+  const repair = await startRepair(penstock);
+  const pausing = repair.executeUpdate(pause, { args: [{ reason: 'a look at the disk' }] });
+  await penstock.startWorker();
+  await pausing;
+  await eventually('it has begun', async () => (await penstock.sql('select from repairs')).length > 0);
+  return repair;
+}
+
+async function ended(workflow: WorkflowHandle): Promise<WorkflowHandle> {
+  await workflow.result();
+  return workflow;
+}

@@ -1,0 +1,4 @@
+import { killScenarios } from './kill-scenarios';
+import { testUncached } from './uncached';
+
+testUncached(killScenarios);

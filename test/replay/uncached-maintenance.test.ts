@@ -1,0 +1,4 @@
+import { maintenanceScenarios } from './maintenance-scenarios';
+import { testUncached } from './uncached';
+
+testUncached(maintenanceScenarios);

@@ -1,0 +1,5 @@
+import { catalogScenarios } from './catalog-scenarios';
+import { syncScenarios } from './sync-scenarios';
+import { testUncached } from './uncached';
+
+testUncached([...syncScenarios, ...catalogScenarios]);
