@@ -93,5 +93,5 @@ export async function startOrAttach<Request extends object, Result>(
 
 /** A handle that follows the workflow through the runs that continue it. */
 export function handleOf(client: Client, { workflowId, runId }: SyncExecution): WorkflowHandle {
-  return client.workflow.getHandle(workflowId, runId, { firstExecutionRunId: runId });
+  return client.workflow.getHandle(workflowId, undefined, { firstExecutionRunId: runId });
 }

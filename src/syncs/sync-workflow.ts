@@ -49,7 +49,7 @@ export async function findRunningWorkflow(client: Client, workflowId: string): P
   }
 }
 
-/** A handle that follows the workflow through the runs that continue it, and to no later sync. */
+/** A handle that follows the workflow through the runs that continue it, and to no later sync; what it asks, it asks the current run. */
 export function handleOf(client: Client, { workflowId, runId }: SyncExecution): SyncHandle {
-  return client.workflow.getHandle<SyncWorkflow>(workflowId, runId, { firstExecutionRunId: runId });
+  return client.workflow.getHandle<SyncWorkflow>(workflowId, undefined, { firstExecutionRunId: runId });
 }
