@@ -46,7 +46,7 @@ export async function discardOpenSync(
   repository: string,
 ): Promise<DiscardedSync | undefined> {
   const { id } = await findRepository(repository);
-  const discarded = await inTransaction(database.pool, async (transaction) => {
+  return inTransaction(database.pool, async (transaction) => {
     // A workflow that starts after this check waits for the locks, and then begins anew.
     const { rows } = await transaction.query<DiscardedSync>(
       `select sync.id as "syncId", version.number as version
@@ -57,12 +57,13 @@ export async function discardOpenSync(
     );
     if (await findRunning(client, repository)) throw refuseWhileSyncing(repository, 'discarded');
     const open = rows[0];
-    if (open) await discardSync(transaction, open.syncId);
+    if (!open) return undefined;
+    await discardSync(transaction, open.syncId);
+    // Pinned metadata lies in the storage, which is at hand on a machine that also runs a worker. It goes before the commit, after
+    // which nobody would know of it any more; where that fails, it is fetched again.
+    if (existsSync(storageDir)) {
+      await (await FileStorage.open(storageDir)).removeAll(metadataPrefix(open.syncId));
+    }
     return open;
   });
-  // Pinned metadata lies in the storage, which is at hand on a machine that also runs a worker.
-  if (discarded && existsSync(storageDir)) {
-    await (await FileStorage.open(storageDir)).removeAll(metadataPrefix(discarded.syncId));
-  }
-  return discarded;
 }
