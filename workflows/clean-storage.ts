@@ -21,6 +21,7 @@ export async function cleanStorage(input: CleanStorageInput): Promise<CleaningPr
   const { protectionSeconds, dryRun, continueAsNewAfter, carried } = input;
   const what = dryRun ? 'look for what nobody uses' : 'remove what nobody uses';
   const ended = await maintain<CleaningProgress>({
+    name: 'cleaning',
     carried,
     continueAsNewAfter,
     open: async () => (await openCleaning({ protectionSeconds, dryRun })).cleaningId,

@@ -1,15 +1,8 @@
-import {
-  CancellationScope,
-  condition,
-  isCancellation,
-  setCurrentDetails,
-  setHandler,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { CancellationScope, condition, isCancellation, setCurrentDetails, workflowInfo } from '@temporalio/workflow';
 
 import type { MaintenanceEnd } from '../activities/maintenance-attempt';
 import { describeFailure } from './describe-failure';
-import { pause, resume } from './messages';
+import { hearPauses } from './pauses';
 
 /** What the run before has left open. */
 export interface CarriedMaintenance {
@@ -20,6 +13,8 @@ export interface CarriedMaintenance {
 
 /** Work in batches whose rows hold how far it is. */
 interface Maintenance<Progress> {
+  /** As `repair`. */
+  readonly name: string;
   readonly carried: CarriedMaintenance | undefined;
   /** Batches after which a run continues as new, where Temporal does not suggest it earlier. */
   readonly continueAsNewAfter: number | undefined;
@@ -37,20 +32,17 @@ export async function maintain<Progress>(
   work: Maintenance<Progress>,
 ): Promise<{ readonly result: Progress } | { readonly carried: CarriedMaintenance }> {
   let paused = work.carried?.paused ?? null;
-  setHandler(
-    pause,
-    ({ reason }) => {
-      paused ??= reason;
-      return paused;
+  hearPauses(
+    {
+      name: work.name,
+      paused: () => paused ?? undefined,
+      ending: () => false,
+      pause: (reason) => (paused ??= reason),
+      resume: () => {
+        paused = null;
+      },
     },
-    { description: 'Waits after the batch that is under way, until it is resumed.' },
-  );
-  setHandler(
-    resume,
-    () => {
-      paused = null;
-    },
-    { description: 'Goes on after a pause.' },
+    'Waits after the batch that is under way, until it is resumed.',
   );
 
   let id = work.carried?.id;

@@ -38,7 +38,7 @@ export interface StageProgress {
   readonly milliseconds: number;
 }
 
-/** Why somebody wants a workflow to pause, for those who look at it. */
+/** Why a workflow pauses, for those who look at it. */
 export interface PauseRequest {
   readonly reason: string;
 }
@@ -52,6 +52,8 @@ export const progress = defineQuery<SyncProgress>('progress');
 /** Brings what is under way to rest, and starts nothing more until {@link resume}; gives why it is paused. */
 export const pause = defineUpdate<string, [PauseRequest]>('pause');
 export const resume = defineUpdate('resume');
+/** The same update; refused where it is paused for another reason. */
+export const resumeFrom = defineUpdate<unknown, [PauseRequest]>('resume');
 /** Sets what is given, for as long as this sync runs; what is downloading then begins anew. */
 export const changeLimits = defineUpdate<SyncLimits, [Partial<SyncLimits>]>('changeLimits');
 /** Tries again what could not be had so far. */

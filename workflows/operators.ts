@@ -1,47 +1,31 @@
-import { ApplicationFailure, setHandler } from '@temporalio/workflow';
+import { setHandler } from '@temporalio/workflow';
 
 import type { SyncLimits } from '../src/models/sync-models';
-import { changeLimits, pause, resume, retryFailures } from './messages';
-import type { PauseRequest } from './messages';
+import { changeLimits, retryFailures } from './messages';
+import { hearPauses, refuseUnless } from './pauses';
 import type { SyncState } from './sync-state';
 import type { UpstreamRequests } from './upstream-requests';
 
-/** Characters of a reason. */
-const longestReason = 1000;
 /** Most requests at once that a remote may allow, as the schema has it. */
 const mostConcurrency = 1000;
 
 /** Lets operators pause a sync that runs, resume it, change its limits, and try again what has failed. */
 export function hearOperators(state: SyncState, requests: UpstreamRequests): void {
-  setHandler(
-    pause,
-    ({ reason }) => {
-      requests.rest();
-      return state.pause(reason);
-    },
+  hearPauses(
     {
-      description:
-        'Brings discovery and downloads to rest and starts nothing more. Argument: {"reason": "maintenance"}.',
-      validator: (request) => {
-        const { reason } = (request ?? {}) as Partial<PauseRequest>;
-        const isReason = typeof reason === 'string' && reason.length <= longestReason;
-        refuseUnless(isReason, `Say why, in ${longestReason} characters at most: {"reason": "…"}.`);
-        refuseUnless(!state.ending, 'The sync is about to end: there is nothing left to pause.');
+      name: 'sync',
+      paused: () => state.paused,
+      ending: () => state.ending,
+      pause: (reason) => {
+        requests.rest();
+        return state.pause(reason);
+      },
+      resume: () => {
+        state.resume();
+        requests.begin();
       },
     },
-  );
-  setHandler(
-    resume,
-    () => {
-      state.resume();
-      requests.begin();
-    },
-    {
-      description: 'Goes on after a pause.',
-      validator: () => {
-        refuseUnless(state.paused !== undefined, 'The sync is not paused.');
-      },
-    },
+    'Brings discovery and downloads to rest and starts nothing more.',
   );
   setHandler(
     changeLimits,
@@ -77,11 +61,6 @@ export function hearOperators(state: SyncState, requests: UpstreamRequests): voi
       },
     },
   );
-}
-
-/** A refused update leaves no trace in the history. */
-function refuseUnless(holds: boolean, message: string): void {
-  if (!holds) throw ApplicationFailure.nonRetryable(message, 'UpdateRefused');
 }
 
 function isLimits(changes: unknown): changes is Partial<SyncLimits> {

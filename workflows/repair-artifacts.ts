@@ -24,6 +24,7 @@ export async function repairArtifacts(input: RepairArtifactsInput): Promise<Repa
   const { repository, missingOnly, restart, continueAsNewAfter, carried } = input;
   const summary = missingOnly ? 'look for lost artifacts' : 'read artifacts';
   const ended = await maintain<RepairProgress>({
+    name: 'repair',
     carried,
     continueAsNewAfter,
     open: async () => (await openRepair({ repository, missingOnly, restart })).repairId,
