@@ -4,10 +4,10 @@ import { removeFinishedStaging } from '../src/cleaning/finished-staging';
 import { removeUnusedArtifacts } from '../src/cleaning/unused-artifacts';
 import { removeUnusedContents } from '../src/cleaning/unused-contents';
 import { removeUnusedFiles } from '../src/cleaning/unused-files';
-import { inTransaction } from '../src/models/database';
 import { activitySignal } from './activity-signal';
 import { currentFence, currentWorkflow } from './current-workflow';
 import type { ActivityDependencies } from './dependencies';
+import { inUndrainedTransaction } from './hold-while-drained';
 import { describeHeartbeats } from './interceptors';
 import { MaintenanceAttempt, endMaintenance } from './maintenance-attempt';
 import type { MaintenanceEnd } from './maintenance-attempt';
@@ -35,7 +35,7 @@ export const openCleaning =
   ({ database }: ActivityDependencies) =>
   async ({ protectionSeconds, dryRun }: CleaningRequest): Promise<{ readonly cleaningId: string }> => {
     const { workflowId, runId } = currentWorkflow();
-    return inTransaction(database.pool, async (client) => {
+    return inUndrainedTransaction(database.pool, async (client) => {
       // One that was terminated: what it has removed stays so, and there is nothing to go on with.
       await client.query(
         `update cleanings set state = 'canceled', finished_at = now()

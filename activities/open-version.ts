@@ -1,4 +1,3 @@
-import { inTransaction } from '../src/models/database';
 import type { Queryable } from '../src/models/database';
 import type { SyncMode } from '../src/models/sync-models';
 import type { Policy } from '../src/models/repository-models';
@@ -12,6 +11,7 @@ import type { Target } from '../src/syncs/find-target';
 import { activitySignal } from './activity-signal';
 import { beginSync, resumeSync, skipSync, takeOver } from './begin-sync';
 import type { ActivityDependencies } from './dependencies';
+import { holdWhileDrained, inUndrainedTransaction } from './hold-while-drained';
 import { changedMetadata } from './pinned-metadata';
 import { openNumbers } from './open-numbers';
 import type { NumberRange } from './open-numbers';
@@ -56,22 +56,23 @@ export const openVersion =
   (dependencies: ActivityDependencies) =>
   async (input: OpenVersionInput): Promise<OpenedVersion> => {
     const { database, plugins, storage } = dependencies;
+    await holdWhileDrained(database.pool);
     const target = await findTarget(database.pool, input.repository);
     const plugin = plugins.get(target.type);
     const course = await chooseCourse(database.pool, target, input, (syncId) =>
       metadataChanged(dependencies, syncId, target),
     );
     if (course.kind === 'resume') {
-      await inTransaction(database.pool, (client) => resumeSync(client, course.syncId, input));
+      await inUndrainedTransaction(database.pool, (client) => resumeSync(client, course.syncId, input));
       return describe(dependencies, course.syncId, plugin);
     }
     if (course.kind === 'skip') {
-      const syncId = await inTransaction(database.pool, (client) => skipSync(client, target, input));
+      const syncId = await inUndrainedTransaction(database.pool, (client) => skipSync(client, target, input));
       const present = await countPresent(database.pool, target);
       return { ...(await describe(dependencies, syncId, plugin)), version: target.latest, skipped: true, present };
     }
     const { discards } = course;
-    const syncId = await inTransaction(database.pool, async (client) => {
+    const syncId = await inUndrainedTransaction(database.pool, async (client) => {
       await lockRepository(client, input.repository);
       if (discards !== null) {
         await takeOver(client, discards);

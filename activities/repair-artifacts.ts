@@ -1,13 +1,13 @@
 import { findFault } from '../src/consistency/artifact-file';
 import type { Fault } from '../src/consistency/artifact-file';
 import { inLanes } from '../src/lanes';
-import { inTransaction } from '../src/models/database';
 import { RepositoryNotFound } from '../src/models/sync-errors';
 import { countInScope, findSources, nextArtifacts, notePage, noteUnmended, readRepair } from '../src/repairing/repair';
 import type { RepairProgress, RepairRow, Unmended } from '../src/repairing/repair';
 import { activitySignal } from './activity-signal';
 import { currentFence, currentWorkflow } from './current-workflow';
 import type { ActivityDependencies } from './dependencies';
+import { inUndrainedTransaction } from './hold-while-drained';
 import { describeHeartbeats } from './interceptors';
 import { MaintenanceAttempt, endMaintenance } from './maintenance-attempt';
 import type { MaintenanceEnd } from './maintenance-attempt';
@@ -37,7 +37,7 @@ export const openRepair =
   ({ database }: ActivityDependencies) =>
   async ({ repository, missingOnly, restart }: RepairRequest): Promise<{ readonly repairId: string }> => {
     const { workflowId, runId } = currentWorkflow();
-    return inTransaction(database.pool, async (client) => {
+    return inUndrainedTransaction(database.pool, async (client) => {
       // Those that were terminated.
       await client.query(
         `update repairs set state = 'canceled', finished_at = now()

@@ -1,4 +1,3 @@
-import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 
 import type { CleaningProgress } from '../cleaning/cleaning';
@@ -6,25 +5,24 @@ import { cleaningProgress } from '../maintenance/maintenance-views';
 import { cleanKind } from '../maintenance/maintenance-workflow';
 import { formatBytes, plural } from './amounts';
 import { run, withExamples, withOutput } from './command';
+import { duration } from './duration';
+import type { Duration } from './duration';
 import { runMaintenance } from './maintenance-run';
 import type { Output, OutputOptions } from './output';
 
 type CleanOptions = OutputOptions & { protection: Duration; dryRun?: boolean; detach?: boolean };
-
-/** A time as it was written, and in seconds. */
-interface Duration {
-  readonly text: string;
-  readonly seconds: number;
-}
-
-const secondsOf: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, '': 1 };
 
 /** `penstock clean`. */
 export function cleanCommand(program: Command): void {
   const command = program
     .command('clean')
     .description('remove what no version and no sync needs: contents, artifacts and files')
-    .option('--protection <time>', 'keep what is younger, as 90s, 30m, 24h or 7d', duration, duration('24h'))
+    .option(
+      '--protection <time>',
+      'keep what is younger, as 90s, 30m, 24h or 7d; 0 keeps nothing',
+      duration,
+      duration('24h'),
+    )
     .option('--dry-run', 'say how much would be freed, and remove nothing')
     .option('--detach', 'return at once, and let the cleaning go on');
   withOutput(command).action((options: CleanOptions) =>
@@ -66,11 +64,4 @@ async function report(output: Output, result: CleaningProgress): Promise<void> {
   output.done(
     `${dryRun ? 'Would free' : 'Freed'} ${plural(contents, 'content')}, ${plural(artifacts, 'artifact')}, ${plural(files, 'file')}: ${formatBytes(bytes)}.`,
   );
-}
-
-/** Reads a time from the command line; a bare number is seconds. */
-function duration(text: string): Duration {
-  const [, value = '', unit = ''] = /^(\d{1,9})([smhd]?)$/.exec(text) ?? [];
-  if (value === '') throw new InvalidArgumentError('Expected a time such as 90s, 30m, 24h or 7d; 0 keeps nothing.');
-  return { text, seconds: Number(value) * (secondsOf[unit] ?? 1) };
 }

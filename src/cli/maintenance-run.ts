@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { refuseWhileDrained } from '../draining/errors';
 import { handleOf, startOrAttach } from '../maintenance/maintenance-workflow';
 import type { MaintenanceKind } from '../maintenance/maintenance-workflow';
 import type { SyncExecution } from '../syncs/sync-workflow';
@@ -44,6 +45,7 @@ export async function runMaintenance<Request extends object, Result>(
   const { what, again } = command;
   const session = await context.open({ temporal: true, start: detach ? { for: '--detach' } : true });
   await command.check();
+  await refuseWhileDrained(session.database.pool);
   const starter = { client: session.client, taskQueue: settings.taskQueue, replaces: session.own !== undefined };
   const execution = await startOrAttach(starter, command.kind, command.request, command.anew);
   const started = { event: 'started', ...execution, webUi: webUiOf(session, execution) };

@@ -17,6 +17,8 @@ const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   check: async () => (await import('./check.js')).checkCommand,
   repair: async () => (await import('./repair.js')).repairCommand,
   clean: async () => (await import('./clean.js')).cleanCommand,
+  drain: async () => (await import('./drain.js')).drainCommand,
+  undrain: async () => (await import('./undrain.js')).undrainCommand,
   worker: async () => (await import('./worker.js')).workerCommand,
   migrate: async () => (await import('./migrate.js')).migrateCommand,
   replay: async () => (await import('./replay.js')).replayCommand,

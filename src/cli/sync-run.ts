@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { refuseWhileDrained } from '../draining/errors';
 import type { AllowedMissing, SyncMode } from '../models/sync-models';
 import { plugins } from '../plugins';
 import type { RemoteChanges } from '../repositories/remote-fields';
@@ -58,6 +59,7 @@ export async function runSync(context: CommandContext, repository: string, optio
   // Services that had stopped know a workflow that still runs: nobody is there who follows it, and it only waits for a worker.
   const interrupted = session.own !== undefined;
   const attaches = options.attach === true || interrupted;
+  if (!running || !options.attach) await refuseWhileDrained(session.database.pool);
   if (running && !attaches) throw new SyncAlreadyRunning(repository, running);
   if (running && !options.attach && (asksForMore(options, remote) || !(await isOfMode(running, request.mode)))) {
     // Another sync was asked for than the one that was interrupted: it goes on in the same version.

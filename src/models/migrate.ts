@@ -8,6 +8,7 @@ import { syncs } from './migrations/0002-syncs';
 import { versionRetention } from './migrations/0003-version-retention';
 import { operations } from './migrations/0004-operations';
 import { maintenance } from './migrations/0005-maintenance';
+import { drains } from './migrations/0006-drains';
 
 /** One additive change of the schema. Its name never changes once it was released. */
 export interface Migration {
@@ -15,7 +16,7 @@ export interface Migration {
   readonly sql: string;
 }
 
-const coreMigrations: readonly Migration[] = [contentAndVersions, syncs, versionRetention, operations, maintenance];
+const coreMigrations: readonly Migration[] = [contentAndVersions, syncs, versionRetention, operations, maintenance, drains];
 
 /** An advisory lock of PostgreSQL, so that several processes may migrate at once; the number is arbitrary. */
 const migrationLock = 0x50454e53;

@@ -102,6 +102,7 @@ describe('the schema', () => {
       '0003-version-retention',
       '0004-operations',
       '0005-maintenance',
+      '0006-drains',
       'file/0001-file-contents',
     ]);
     await expect(migrate(sequelize, plugins)).resolves.toEqual([]);
