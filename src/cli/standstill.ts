@@ -1,3 +1,4 @@
+import { drainReason } from '../draining/drain-reason';
 import type { Standstill } from '../syncs/sync-views';
 import { quoted } from '../syncs/errors';
 import { formatDate } from './amounts';
@@ -8,6 +9,11 @@ type Wait = Standstill['waits'][number];
 /** What a sync waits for, as `mirror.example: the server answered 429, until 12:03:10`. */
 export function describeWait({ host, reason, until }: Wait): string {
   return `${host}: ${reason}, until ${formatDate(until)?.slice(11) ?? ''}`;
+}
+
+/** The command that lets a sync go on which is paused for this reason. */
+export function resumeCommand(repository: string, reason: string): string {
+  return reason === drainReason ? 'penstock undrain' : `penstock sync resume ${quoted(repository)}`;
 }
 
 /** Says when a sync that is followed comes to stand still, and when it goes on: each once. */
@@ -23,12 +29,14 @@ export class StandstillNotes {
 
   update({ paused, waits }: Standstill): void {
     if (paused?.reason !== this.paused) {
-      const how = `penstock sync resume ${quoted(this.repository)}`;
-      this.say(
-        { event: 'paused', paused },
-        paused ? `Paused: ${paused.reason.replace(/\.?$/, '.')} It goes on with: ${how}` : 'Resumed.',
-      );
       this.paused = paused?.reason;
+      if (paused) {
+        const how = resumeCommand(this.repository, paused.reason);
+        this.say(
+          { event: 'paused', ...paused },
+          `Paused: ${paused.reason.replace(/\.?$/, '.')} It goes on with: ${how}`,
+        );
+      } else this.say({ event: 'resumed' }, 'Resumed.');
     }
     for (const wait of waits) {
       if ((this.said.get(wait.host) ?? 0) > Date.now()) continue;

@@ -2,13 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Command } from 'commander';
 
+import { refuseWhileDrained } from '../draining/errors';
 import { pauseSync, resumeSync } from '../syncs/operate-sync';
-import { quoted } from '../syncs/errors';
 import { findSync, viewSync } from '../syncs/sync-views';
 import type { ShownState } from '../syncs/sync-views';
+import type { SyncExecution } from '../syncs/sync-workflow';
+import { activityOf } from '../syncs/workflow-activity';
 import { run, withExamples, withOutput } from './command';
 import type { OutputOptions } from './output';
 import type { Session } from './session';
+import { resumeCommand } from './standstill';
 
 /** `penstock sync pause`. */
 export function addPause(sync: Command): void {
@@ -22,10 +25,11 @@ export function addPause(sync: Command): void {
     run(options, async (context) => {
       const session = await context.open({ temporal: true });
       const { output } = context;
-      const execution = await pauseSync(session.client, repository, options.reason);
-      const state = options.detach ? 'pausing' : await restOf(session, repository);
-      output.result({ repository, workflowId: execution.workflowId, runId: execution.runId, state }, () =>
-        output.quiet ? [] : [describe(repository, state)],
+      const { reason, ...execution } = await pauseSync(session.client, repository, options.reason);
+      const { workflowId, runId } = execution;
+      const state = options.detach ? 'pausing' : await restOf(session, execution, repository);
+      output.result({ repository, workflowId, runId, state, reason }, () =>
+        output.quiet ? [] : [describe(repository, state, reason, options.reason)],
       );
     }),
   );
@@ -39,6 +43,7 @@ export function addResume(sync: Command): void {
     run(options, async (context) => {
       const session = await context.open({ temporal: true });
       const { output } = context;
+      await refuseWhileDrained(session.database.pool);
       const { workflowId, runId } = await resumeSync(session.client, repository);
       output.result({ repository, workflowId, runId, state: 'running' }, () =>
         output.quiet ? [] : [`The sync of "${repository}" goes on.`],
@@ -49,16 +54,18 @@ export function addResume(sync: Command): void {
 }
 
 /** Waits until what was under way has come to rest, or the sync has ended before. */
-async function restOf({ client }: Session, repository: string): Promise<ShownState> {
+async function restOf({ client }: Session, { workflowId }: SyncExecution, repository: string): Promise<ShownState> {
   for (;;) {
-    const { state } = await viewSync(client, await findSync(repository));
-    if (state !== 'running') return state;
+    const activity = await activityOf(client, workflowId);
+    if (activity === 'idle') return 'paused';
+    if (activity === 'over') return (await viewSync(client, await findSync(repository))).state;
     await sleep(200);
   }
 }
 
-function describe(repository: string, state: ShownState | 'pausing'): string {
+function describe(repository: string, state: ShownState | 'pausing', reason: string, asked: string): string {
   if (state === 'pausing') return `The sync of "${repository}" was asked to pause.`;
   if (state !== 'paused') return `The sync of "${repository}" has ended before it could be paused: ${state}.`;
-  return `The sync of "${repository}" is paused. It goes on with: penstock sync resume ${quoted(repository)}`;
+  const already = reason === asked ? '' : ` already, for another reason (${reason})`;
+  return `The sync of "${repository}" is paused${already}. It goes on with: ${resumeCommand(repository, reason)}`;
 }

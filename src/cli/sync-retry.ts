@@ -1,6 +1,7 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
 
+import { refuseWhileDrained } from '../draining/errors';
 import { retryInSync } from '../syncs/operate-sync';
 import { findSync, listFailures, viewSync } from '../syncs/sync-views';
 import { plural } from './amounts';
@@ -30,13 +31,18 @@ export function addRetry(sync: Command): void {
       async (context) => {
         const { output } = context;
         const session = await context.open({ temporal: true });
+        await refuseWhileDrained(session.database.pool);
         const row = await findSync(repository);
         const { state, mode } = await viewSync(session.client, row);
         const { total } = await listFailures(session.database.sequelize, row.id, 1);
         if (state === 'running' || state === 'paused') {
           const { workflowId, runId } = await retryInSync(session.client, repository);
           output.result({ repository, workflowId, runId, state, failureCount: total }, () =>
-            output.quiet ? [] : [`The sync of "${repository}" tries ${plural(total, 'failure')} again.`],
+            output.quiet
+              ? []
+              : [
+                  `The sync of "${repository}" tries ${plural(total, 'failure')} again${state === 'paused' ? ', once it is resumed' : ''}.`,
+                ],
           );
           return;
         }

@@ -1,6 +1,6 @@
 import type { Client } from '@temporalio/client';
 import { Op, QueryTypes } from 'sequelize';
-import type { Sequelize, WhereOptions } from 'sequelize';
+import type { Sequelize, WhereAttributeHash, WhereOptions } from 'sequelize';
 
 import type { HostWait } from '../../activities/download-waits';
 import { Repository, RepositoryVersion } from '../models/repository-models';
@@ -83,11 +83,18 @@ export async function listSyncs(
 ): Promise<SyncView[]> {
   const where: WhereOptions<Sync> = {
     ...(repository === undefined ? {} : { repositoryId: (await findRepository(repository)).id }),
-    ...(state === undefined ? {} : { state: state === 'interrupted' || state === 'paused' ? 'running' : state }),
+    ...(state === undefined ? {} : whereShown(state)),
   };
   const syncs = await findAll(where, limit);
   const views = await Promise.all(syncs.map((sync) => viewSync(client, sync)));
   return state === undefined ? views : views.filter((view) => view.state === state);
+}
+
+/** What the rows alone say of a state; an interrupted sync may have been paused before. */
+function whereShown(state: ShownState): WhereAttributeHash<Sync> {
+  if (state === 'paused') return { state: 'running', paused: { [Op.not]: null } };
+  if (state === 'running') return { state: 'running', paused: { [Op.is]: null } };
+  return { state: state === 'interrupted' ? 'running' : state };
 }
 
 /**
