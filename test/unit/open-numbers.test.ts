@@ -87,6 +87,25 @@ describe('open numbers', () => {
     expect(finishAll(numbers)).toEqual([2, 4, 5]);
   });
 
+  it('opens again what is over of the ranges that it is given, as far as they are known', () => {
+    const numbers = new OpenNumbers();
+    numbers.extendTo(5);
+    const [first, second, third] = [numbers.take(), numbers.take(), numbers.take()];
+    for (const number of [first, second]) numbers.finish(number);
+    numbers.reopen([
+      [1, 1],
+      [3, 9],
+    ]);
+    expect(numbers).toMatchObject({ known: 5, finished: 1, running: 1, left: 4 });
+    expect(numbers.ranges()).toEqual([
+      [1, 1],
+      [4, 5],
+    ]);
+    numbers.finish(third);
+    expect(finishAll(numbers)).toEqual([1, 4, 5]);
+    expect(numbers.finished).toBe(5);
+  });
+
   it('gives every number exactly once, whatever the order and repetition of what announces them', () => {
     fc.assert(
       fc.property(

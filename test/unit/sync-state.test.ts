@@ -187,6 +187,98 @@ describe('the state of a sync', () => {
     ]);
   });
 
+  it('counts a stage once that a batch comes to again, and its bytes and time each time', () => {
+    const state = stateOf({ batches: 1, openBatches: [[1, 1]], openDiscoveries: [] });
+    const stage = { stage: 'downloadArtifacts', batch: 1 };
+    const counted = () => state.carry().stages;
+    const begun = state.start();
+    state.stageEnded(stage, undefined, tally({ units: 5, downloadedBytes: 30 }), 3);
+    state.ended(begun, 'rested');
+    const again = state.start();
+    state.stageEnded(stage, undefined, tally({ units: 5, downloadedBytes: 12 }), 4);
+    expect(counted()).toEqual([{ ...{ stage: stage.stage, batches: 1, units: 5 }, bytes: 42, milliseconds: 7 }]);
+    state.ended(again, 'over');
+    expect(state).toMatchObject({ over: true, finishedInRun: 1 });
+  });
+
+  it('starts nothing while it is paused, for the first reason, and goes on after it', () => {
+    const state = stateOf({ batches: 2, openBatches: [[1, 2]], openDiscoveries: [] });
+    const running = state.start();
+    expect(state.pause('the mirror moves')).toBe('the mirror moves');
+    expect(state.pause('lunch')).toBe('the mirror moves');
+    expect(state).toMatchObject({ canStart: false, idle: false });
+    state.ended(running, 'rested');
+    expect(state).toMatchObject({ canStart: false, idle: true, over: false });
+    expect(state.progress()).toMatchObject({ paused: 'the mirror moves', batches: { discovered: 2, finished: 0 } });
+    const continued = new SyncState('repository', state.carry());
+    expect(continued).toMatchObject({ paused: 'the mirror moves', canStart: false });
+    for (const each of [state, continued]) {
+      each.resume();
+      expect(runAll(each)).toEqual(['batch 1', 'batch 2']);
+      expect(each.progress().paused).toBeNull();
+    }
+    expect(state.pause('lunch')).toBe('lunch');
+  });
+
+  it('can be paused before its version is open', () => {
+    const state = new SyncState('repository');
+    state.pause('early');
+    state.open(opened());
+    expect(state).toMatchObject({ canStart: false, paused: 'early' });
+  });
+
+  it('has the limits of its remote until they are changed, one by one, also in the run that continues it', () => {
+    const state = stateOf();
+    expect(state.isAsked).toBe(false);
+    expect(state.limits).toEqual({ downloadConcurrency: 10, rateLimit: 30 });
+    expect(state.changeLimits({ rateLimit: null })).toEqual({ downloadConcurrency: 10, rateLimit: null });
+    expect(state.changeLimits({ downloadConcurrency: 3 })).toEqual({ downloadConcurrency: 3, rateLimit: null });
+    expect([state.isAsked, state.takeRequest(), state.takeRequest()]).toEqual([true, 'note limits', undefined]);
+    const carried = JSON.parse(JSON.stringify(state.carry())) as ReturnType<SyncState['carry']>;
+    expect(new SyncState('repository', carried).limits).toEqual({ downloadConcurrency: 3, rateLimit: null });
+  });
+
+  it('shares out what is left of limits that were lowered while shares were held', () => {
+    const state = stateOf({ limits: { slots: 10, requestsPerSecond: 20 } });
+    const [all, none] = [state.takeShare('stage'), state.takeShare('stage')];
+    expect([all, none]).toEqual([{ slots: 10, requestsPerSecond: 20 }, undefined]);
+    state.changeLimits({ downloadConcurrency: 4, rateLimit: 2 });
+    expect([state.hasFreeSlot, state.takeShare('discovery')]).toEqual([false, undefined]);
+    if (all) state.giveShareBack(all);
+    expect(state.takeShare('discovery')).toEqual({ slots: 1, requestsPerSecond: 0.5 });
+    expect(state.takeShare('stage')).toEqual({ slots: 3, requestsPerSecond: 1.5 });
+    expect(state.hasFreeSlot).toBe(false);
+  });
+
+  it('takes batches again of which something has failed, but none that is open or running', () => {
+    const state = stateOf({ batches: 4, openBatches: [[1, 4]], openDiscoveries: [] });
+    const [first, second, third] = [state.start(), state.start(), state.start()];
+    for (const over of [first, second]) state.ended(over, 'over');
+    state.askForRetry();
+    expect([state.isAsked, state.takeRequest()]).toEqual([true, 'retry failures']);
+    state.reopenBatches([[2, 9]]);
+    expect(state.progress().batches).toEqual({ discovered: 4, finished: 1 });
+    expect(runAll(state)).toEqual(['batch 2', 'batch 4']);
+    state.ended(third, 'over');
+    expect(state.over).toBe(true);
+    expect(state.progress().batches).toEqual({ discovered: 4, finished: 4 });
+  });
+
+  it('is ending once it completes, has ended or has failed, and not while it is paused', () => {
+    const state = stateOf();
+    for (const phase of ['opening', 'syncing', 'paused'] as const) {
+      state.phase = phase;
+      expect(state.ending).toBe(false);
+    }
+    for (const phase of ['completing', 'completed', 'skipped', 'failed', 'canceled'] as const) {
+      state.phase = phase;
+      expect(state.ending).toBe(true);
+    }
+    state.phase = 'syncing';
+    state.failed(state.start(), new Error('no'));
+    expect(state.ending).toBe(true);
+  });
+
   /** What a workflow hears, in some order: the messages of a sync with so many batches and discoveries, and others. */
   const messages = fc.array(
     fc.oneof(
