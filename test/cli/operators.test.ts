@@ -175,7 +175,7 @@ describe('the operators of a sync', () => {
     upstream.misbehave.set('busy.txt', (_request, response) => {
       asked += 1;
       if (asked > 1) upstream.misbehave.delete('busy.txt');
-      response.writeHead(429, { 'retry-after': '5' }).end();
+      response.writeHead(429, { 'retry-after': '8' }).end();
     });
     const following = penstock.start(['sync', files]);
     const { host } = new URL(upstream.origin);
