@@ -10,7 +10,7 @@ import type { Storage } from '../../src/storage/storage';
 import { artifactKey, corruptedKey, metadataKey } from '../../src/storage/storage';
 import { putOldFile } from '../consistency/inspection';
 import { FileRepository, numberedFiles, sha256 } from '../harness/file-repository';
-import { FailedSync, Penstock } from '../harness/penstock';
+import { FailedSync, Penstock, eventually } from '../harness/penstock';
 import { clean, expectWhole, startCleaning, storedAt } from './maintenance';
 
 jest.setTimeout(120_000);
@@ -168,6 +168,34 @@ it('lets a sync download again what it had found, and what is removed before tha
   await expect(penstock.sync('files')).resolves.toMatchObject({ version: 1, downloaded: 1 });
   expect(upstream.downloads).toEqual(['file.txt']);
   await expectWhole(penstock);
+});
+
+it('waits for a stage that takes contents into use, and then leaves them', async () => {
+  const files = numberedFiles(5);
+  for (const [path, content] of Object.entries(files)) upstream.put(path, content);
+  await penstock.addRepository('files', { url: upstream.url });
+  await penstock.sync('files');
+  await penstock.sql('delete from repositories');
+  await penstock.addRepository('again', { url: upstream.url });
+  // The stage comes to this table once it has taken the contents, and before that is committed.
+  const barrier = await penstock.database.pool.connect();
+  await barrier.query('begin; lock table remote_artifacts in access exclusive mode');
+  const waiting = async (number: number) => {
+    const [found] = await penstock.sql<{ waiting: number }>(
+      `select count(*)::int as waiting from pg_locks
+        where not granted and database = (select oid from pg_database where datname = current_database())`,
+    );
+    return found?.waiting === number;
+  };
+  const sync = await penstock.startSync('again');
+  await eventually('the stage waits', () => waiting(1));
+  const cleaning = await startCleaning(penstock);
+  await eventually('the cleaning waits', () => waiting(2));
+  await barrier.query('rollback');
+  barrier.release();
+  await expect(cleaning.result()).resolves.toMatchObject({ contents: 0, artifacts: 0 });
+  await expect(penstock.resultOf(sync)).resolves.toMatchObject({ version: 1, present: 5, downloaded: 0 });
+  expect(await penstock.contentsOf('again', 1)).toEqual(files);
 });
 
 it('beside syncs of overlapping content, in a loop and without protection, costs them nothing', async () => {
