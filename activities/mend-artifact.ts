@@ -1,5 +1,5 @@
 import { findFault } from '../src/consistency/artifact-file';
-import type { ArtifactRow } from '../src/consistency/artifact-file';
+import type { ArtifactRow, Fault } from '../src/consistency/artifact-file';
 import { digestNames } from '../src/downloads/digests';
 import { downloadArtifact } from '../src/downloads/download-artifact';
 import { PenstockError } from '../src/errors';
@@ -18,16 +18,18 @@ export interface Mending {
 
 /**
  * Downloads an artifact again, from the first source that has it; what lies in its place is replaced in one step. Where nobody
- * has it, a bad file is set aside, so that syncs and readers take it for lost.
+ * has it, a bad file is set aside, so that syncs and readers take it for lost; one that cannot be read stays, as it may be
+ * whole, and the disk may be well again.
  *
  * @returns why it could not be mended; `undefined` where it is whole now.
  */
 export async function mendArtifact(
   mending: Mending,
-  artifact: ArtifactRow,
+  fault: Fault,
   sources: readonly ArtifactSource[],
 ): Promise<string | undefined> {
   const { storage, remotes, signal } = mending;
+  const { artifact, kind, found } = fault;
   const digests = Object.fromEntries(digestNames.flatMap((name) => (artifact[name] ? [[name, artifact[name]]] : [])));
   const reasons: string[] = [];
   for (const { remoteId, urls } of sources) {
@@ -42,6 +44,8 @@ export async function mendArtifact(
       reasons.push(error.message);
     }
   }
+  if (kind === 'artifactFileUnreadable')
+    return [`Its file cannot be read (${found}), and stays.`, ...reasons].join('\n');
   if (await setAside(mending, artifact)) return undefined;
   return reasons.length > 0 ? reasons.join('\n') : 'No remote is known that has it.';
 }
@@ -52,7 +56,8 @@ async function setAside({ storage, signal }: Mending, artifact: ArtifactRow): Pr
   if (!(await storage.find(key))) return false;
   await storage.move(key, aside);
   // Looked at where nobody can replace it any more.
-  if (await findFault(storage, artifact, { deep: true, signal }, aside)) return false;
+  const fault = await findFault(storage, artifact, { deep: true, signal }, aside);
+  if (fault && fault.kind !== 'artifactFileUnreadable') return false;
   await storage.move(aside, key);
-  return true;
+  return fault === undefined;
 }

@@ -115,9 +115,10 @@ async function repairPage(attempt: MaintenanceAttempt, mending: Mending, repair:
   );
   const faults = found.filter(({ artifact }) => sources.has(artifact.key));
   const unmended: Unmended[] = [];
-  await inLanes(faults, mendedAtOnce, async ({ artifact, kind }) => {
+  await inLanes(faults, mendedAtOnce, async (fault) => {
     signal.throwIfAborted();
-    const reason = await mendArtifact(mending, artifact, sources.get(artifact.key) ?? []);
+    const { artifact, kind } = fault;
+    const reason = await mendArtifact(mending, fault, sources.get(artifact.key) ?? []);
     if (reason !== undefined) {
       unmended.push({ artifactId: artifact.key, kind: kind === 'artifactFileMissing' ? 'lost' : 'rotten', reason });
     }
