@@ -1,4 +1,4 @@
-import type { PoolClient } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 
 import { inTransaction } from '../src/models/database';
 import type { AllowedMissing } from '../src/models/sync-models';
@@ -8,6 +8,7 @@ import { removeIncompleteVersion, removeStaging } from '../src/staging/discard-s
 import { metadataPrefix } from '../src/storage/storage';
 import { currentFence } from './current-workflow';
 import type { ActivityDependencies } from './dependencies';
+import { reopenAfterReset } from './reopen-sync';
 import { notCurrent } from './stage';
 import { keepMissing, refuseFailures } from './sync-failures';
 import {
@@ -49,7 +50,7 @@ export const completeVersion =
   ({ database, plugins, storage }: ActivityDependencies) =>
   async ({ syncId, allowMissing }: CompleteVersionInput): Promise<SyncOutcome> => {
     const outcome = await inTransaction(database.pool, async (client) => {
-      const sync = await lockSync(client, syncId);
+      const sync = await lockSync(client, database.pool, syncId);
       if (sync.state === 'completed') return readOutcome(client, syncId);
       const missing = await refuseFailures(client, sync, allowMissing);
       await refuseContradictions(client, sync);
@@ -81,7 +82,7 @@ export interface CompletingSync {
 }
 
 /** Locks the repository and then the sync, as everything does that changes versions. */
-async function lockSync(client: PoolClient, syncId: string): Promise<CompletingSync> {
+async function lockSync(client: PoolClient, pool: Pool, syncId: string): Promise<CompletingSync> {
   await client.query(
     'select 1 from repositories where id = (select repository_id from syncs where id = $1) for update',
     [syncId],
@@ -97,7 +98,10 @@ async function lockSync(client: PoolClient, syncId: string): Promise<CompletingS
     [syncId, currentFence()],
   );
   const [sync] = rows;
-  if (!sync?.current) throw notCurrent(`Sync ${syncId}, which is to be completed`, sync !== undefined);
+  if (!sync?.current) {
+    const runs = sync !== undefined || (await reopenAfterReset(pool, syncId));
+    throw notCurrent(`Sync ${syncId}, which is to be completed`, runs);
+  }
   return sync;
 }
 

@@ -23,7 +23,7 @@ export async function resetWorkflow(
     workflowExecution: { workflowId, runId },
     reason: 'for the test',
     requestId: randomUUID(),
-    workflowTaskFinishEventId: tasks[Math.round(place * (tasks.length - 1))]?.eventId ?? null,
+    workflowTaskFinishEventId: tasks.at(place < 0 ? place : Math.round(place * (tasks.length - 1)))?.eventId ?? null,
   });
   return client.workflow.getHandle(workflowId, answer.runId);
 }

@@ -50,6 +50,18 @@ describe('a sync that is reset', () => {
     await upstream.stop();
   });
 
+  it('after it has failed, to the task that was to complete its version, fails for the same reason', async () => {
+    const upstream = await FileRepository.start(numberedFiles(5, 'incomplete'));
+    upstream.misbehave.set('incomplete-00001.txt', (_, response) => response.writeHead(404).end());
+    await penstock.addRepository('incomplete', { url: upstream.url, max_retries: 0 });
+    const sync = await penstock.startSync('incomplete');
+    await expect(penstock.resultOf(sync)).rejects.toMatchObject({ type: 'SyncIncomplete' });
+    // After it come the one that notes the end, and the one that ends.
+    const again = await reset(sync, -3);
+    await expect(penstock.resultOf(again)).rejects.toMatchObject({ type: 'SyncIncomplete' });
+    await upstream.stop();
+  });
+
   it('after it has completed, changes nothing', async () => {
     const upstream = await FileRepository.start(numberedFiles(50, 'completed'));
     await penstock.addRepository('completed', { url: upstream.url });
