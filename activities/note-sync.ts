@@ -18,7 +18,7 @@ export const noteSync =
     const pause = typeof paused === 'string' ? { reason: paused, since: new Date().toISOString() } : null;
     await database.pool.query(
       `update syncs
-          set paused = case when $3 then $4::jsonb else paused end, limits = coalesce($5::jsonb, limits)
+          set fence = $2, paused = case when $3 then $4::jsonb else paused end, limits = coalesce($5::jsonb, limits)
         where id = $1 and state = 'running' and fence <= $2`,
       [syncId, currentFence(), paused !== undefined, pause && toJsonb(pause), limits ? toJsonb(limits) : null],
     );
