@@ -27,6 +27,8 @@ interface FailureCounts {
   readonly transient: boolean;
   readonly open: number;
   readonly undiscovered: number;
+  /** Missing contents that lead to more. */
+  readonly unexplored: number;
 }
 
 /**
@@ -46,14 +48,18 @@ export async function refuseFailures(
             coalesce(bool_and(coalesce((error->>'transient')::boolean, false)), false) as transient,
             (select coalesce(sum(units), 0) from sync_batches where sync_id = $1)::int as declared,
             (select count(*) from sync_batches where sync_id = $1 and not finished and failed = 0)::int as open,
-            (select count(*) from sync_discoveries where sync_id = $1 and not finished)::int as undiscovered
+            (select count(*) from sync_discoveries where sync_id = $1 and not finished)::int as undiscovered,
+            (select count(*) from sync_batches batch join staged_units unit on unit.batch_id = batch.id
+              where batch.sync_id = $1 and batch.failed > 0 and unit.step is not null and unit.discovery is null
+                and unit.outcome is distinct from 'dropped')::int as unexplored
        from sync_failures where sync_id = $1`,
     [sync.id],
   );
   const counts = rows[0];
   if (!counts) throw new Error('an aggregate without groups has one row');
   const most = 'contents' in allowed ? allowed.contents : (counts.declared * allowed.percent) / 100;
-  if (counts.missing > most) {
+  // Who cannot tell what upstream has would take it all for removed.
+  if (counts.missing > most || (sync.mode === 'mirror' && counts.unexplored > 0)) {
     const { rows: failures } = await client.query<Failure>(
       `select path, content, error from sync_failures where sync_id = $1 order by batch, unit_id, path limit ${named}`,
       [sync.id],
@@ -93,9 +99,9 @@ export async function keepMissing(client: PoolClient, sync: CompletingSync): Pro
 }
 
 function messageOf(
-  { repository, number, id }: CompletingSync,
+  { repository, number, id, mode }: CompletingSync,
   failures: readonly Failure[],
-  { failures: total, missing, declared }: FailureCounts,
+  { failures: total, missing, declared, unexplored }: FailureCounts,
   allowed: number,
 ): string {
   const list = failures.map(({ path, content, error }) =>
@@ -106,6 +112,9 @@ function messageOf(
     `Repository "${repository}": ${total} could not be had, so version ${number} is not complete. Everything else is saved.`,
     ...(allowed > 0
       ? [`${missing} of ${declared} contents are missing; ${Math.floor(allowed)} are allowed to be.`]
+      : []),
+    ...(allowed > 0 && mode === 'mirror' && unexplored > 0
+      ? [`Never those that lead to more, which a mirror would take for removed: ${unexplored} do.`]
       : []),
     ...list,
     'Sync the repository again to try just these, or allow them to be missing (--allow-missing).',

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 
+import { file } from '../../src/plugins/file';
 import { FileRepository, numberedFiles } from '../harness/file-repository';
 import { Penstock } from '../harness/penstock';
+import { catalog } from '../plugins/catalog';
 
 jest.setTimeout(90_000);
 
@@ -11,7 +13,7 @@ describe('a sync that may do without', () => {
   let penstock: Penstock;
 
   beforeAll(async () => {
-    penstock = await Penstock.start();
+    penstock = await Penstock.start({ plugins: [file, catalog] });
   });
   afterAll(async () => {
     await penstock.stop();
@@ -83,6 +85,30 @@ describe('a sync that may do without', () => {
     });
     upstream.misbehave.clear();
     await expect(penstock.sync('nothing')).resolves.toMatchObject({ version: 2, added: 1, missing: 0 });
+    await upstream.stop();
+  });
+
+  it('never takes for removed what only a missing content would have led to', async () => {
+    const upstream = await FileRepository.start({
+      'listed-1.json': JSON.stringify([{ name: 'listed', files: [{ path: 'listed.txt' }] }]),
+      'listed.txt': 'listed',
+    });
+    const publish = (version: string) => {
+      const files = [{ path: `listed-${version}.json`, deferred: false }];
+      upstream.put('catalog.json', JSON.stringify([{ name: 'index', version, then: 'open', files }]));
+    };
+    publish('1');
+    const url = `${upstream.origin}/catalog.json`;
+    await penstock.addRepository('index', { url, max_retries: 0 }, 'catalog');
+    await expect(penstock.sync('index', { mode: 'mirror' })).resolves.toMatchObject({ present: 2 });
+    publish('2');
+    const allowMissing = { contents: 1 };
+    await expect(penstock.sync('index', { mode: 'mirror', allowMissing })).rejects.toMatchObject({
+      type: 'SyncIncomplete',
+      message: expect.stringContaining('which a mirror would take for removed: 1 do') as unknown,
+    });
+    // Nothing is removed by a sync that only adds.
+    await expect(penstock.sync('index', { allowMissing })).resolves.toMatchObject({ changed: false, missing: 1 });
     await upstream.stop();
   });
 
