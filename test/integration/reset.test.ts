@@ -57,7 +57,7 @@ describe('a sync that is reset', () => {
     const sync = await penstock.startSync('incomplete');
     await expect(penstock.resultOf(sync)).rejects.toMatchObject({ type: 'SyncIncomplete' });
     // After it come the one that notes the end, and the one that ends.
-    const again = await reset(sync, -3);
+    const again = await resetWorkflow(penstock, sync, -3);
     await expect(penstock.resultOf(again)).rejects.toMatchObject({ type: 'SyncIncomplete' });
     await upstream.stop();
   });
