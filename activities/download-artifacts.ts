@@ -20,7 +20,7 @@ import { oneRequestAtATime, withRemote } from './remote-session';
 import type { RemoteSession } from './remote-session';
 import { StageAttempt } from './stage';
 import type { BatchTally, StageInput } from './stage';
-import { requireRoomForBatch } from './storage-room';
+import { requireRoom } from './storage-room';
 
 interface WantedRow extends Digests {
   readonly unitId: string;
@@ -50,7 +50,7 @@ export const downloadArtifacts =
       return rows;
     });
     const declared = wanted.reduce((sum, { size }) => sum + (size ?? 0), 0);
-    await requireRoomForBatch(dependencies, input.syncId, declared);
+    await requireRoom(dependencies, input.syncId, declared);
     const record = new DownloadRecord(attempt, dependencies.storage, (error) => {
       log.warn('not written down yet', { error });
     });

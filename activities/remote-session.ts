@@ -37,7 +37,7 @@ export async function withRemote<T>(
   const remote = await findRemote(database, syncId);
   const configured = connectionOf(remote, secrets);
   // An operator may have given the sync that runs more than its remote has.
-  const connection = { ...configured, downloadConcurrency: Math.max(configured.downloadConcurrency, share.slots) };
+  const connection = { ...configured, downloadConcurrency: Math.max(configured.downloadConcurrency, share.most ?? 0) };
   const client = new RemoteClient(connection, settings);
   const pool = pools.join(syncId, share);
   try {

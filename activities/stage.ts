@@ -23,6 +23,8 @@ export interface DownloadShare {
   readonly slots: number;
   /** Requests a second; `null`: no limit. */
   readonly requestsPerSecond: number | null;
+  /** Requests at once of the whole sync: an activity may use the slots that others in its process leave free. */
+  readonly most?: number;
 }
 
 /** How much is left to do in a batch; what the workflow skips stages by, and what it shows. */

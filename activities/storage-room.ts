@@ -8,13 +8,18 @@ const margin = { share: 0.02, most: 1024 ** 3 };
 
 type Place = Pick<ActivityDependencies, 'database' | 'storage'>;
 
+/** Makes sure that the storage has room for all that a sync has staged and not downloaded. @throws as {@link requireRoom} */
+export async function requireRoomForAll(place: Place, syncId: string): Promise<void> {
+  await requireRoom(place, syncId, await bytesToDownload(place.database.pool, syncId));
+}
+
 /**
- * Makes sure that the storage has room for a batch.
+ * Makes sure that the storage has room for what a sync is about to download.
  *
- * @param bytes - to be downloaded, as far as upstream declares sizes
+ * @param bytes - as far as upstream declares sizes
  * @throws {@link NotEnoughRoom} before the sync's first download, and after that {@link StorageFull}: it pauses
  */
-export async function requireRoomForBatch(place: Place, syncId: string, bytes: number): Promise<void> {
+export async function requireRoom(place: Place, syncId: string, bytes: number): Promise<void> {
   const found = await roomFor(place, bytes);
   if (found === undefined) return;
   const { rows } = await place.database.pool.query(
@@ -24,18 +29,6 @@ export async function requireRoomForBatch(place: Place, syncId: string, bytes: n
   const message = describeLack(bytes, found);
   const details = { expected: `${bytes} bytes`, found: `${found} bytes` };
   throw rows.length > 0 ? new StorageFull(message, details) : new NotEnoughRoom(message, details);
-}
-
-/**
- * Makes sure that the storage has room for all that a sync has staged.
- *
- * @throws {@link NotEnoughRoom}
- */
-export async function requireRoomForAll(place: Place, syncId: string): Promise<void> {
-  const bytes = await bytesToDownload(place.database.pool, syncId);
-  const found = await roomFor(place, bytes);
-  if (found === undefined) return;
-  throw new NotEnoughRoom(describeLack(bytes, found), { expected: `${bytes} bytes`, found: `${found} bytes` });
 }
 
 /** The bytes that there is room for, where those are too few. */
@@ -55,7 +48,7 @@ async function bytesToDownload(pool: Pool, syncId: string): Promise<number> {
     `with wanted as materialized (
        select distinct staged.sha256, staged.size
          from sync_batches batch join staged_artifacts staged on staged.batch_id = batch.id
-        where batch.sync_id = $1 and not staged.deferred and staged.artifact_id is null and staged.stored_sha256 is null
+        where batch.sync_id = $1 and not batch.finished and not staged.deferred and staged.artifact_id is null and staged.stored_sha256 is null
           and staged.size is not null and staged.sha256 is not null
      )
      select coalesce(sum(wanted.size), 0)::float8 as bytes

@@ -3,6 +3,9 @@ import type { Database } from '../src/models/database';
 /** Syncs whose repositories are remembered. */
 const remembered = 1000;
 
+/** Milliseconds: a database that says nothing holds no activity back. */
+const patience = 2000;
+
 /** Knows for which repository an activity works: its input names it, or the sync. */
 export class SyncRepositories {
   private readonly names = new Map<string, string>();
@@ -16,10 +19,12 @@ export class SyncRepositories {
     const known = this.names.get(syncId);
     if (known !== undefined) return known;
     try {
-      const { rows } = await this.database.pool.query<{ name: string }>(
-        'select repository.name from syncs sync join repositories repository on repository.id = sync.repository_id where sync.id = $1',
-        [syncId],
-      );
+      const { rows } = await this.database.pool.query<{ name: string }>({
+        text: 'select repository.name from syncs sync join repositories repository on repository.id = sync.repository_id where sync.id = $1',
+        values: [syncId],
+        // Known to pg, and not to its types.
+        ...{ query_timeout: patience },
+      });
       const name = rows[0]?.name;
       if (name !== undefined) this.remember(syncId, name);
       return name;

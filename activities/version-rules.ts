@@ -9,10 +9,10 @@ import type { CompletingSync } from './complete-version';
 /** How many objects an error names; the rest is counted. */
 const named = 10;
 
-/** What upstream declares in a sync: never removed, and where it contradicts itself, an error. */
+/** What upstream declares in a sync, also what was refused for now: never removed. */
 function declaredContents(sync: string): string {
   return `select unit.content_id from sync_batches batch join staged_units unit on unit.batch_id = batch.id
-           where batch.sync_id = ${sync} and unit.outcome is null`;
+           where batch.sync_id = ${sync} and unit.outcome is distinct from 'dropped'`;
 }
 
 /**

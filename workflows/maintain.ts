@@ -1,6 +1,7 @@
-import { CancellationScope, condition, isCancellation, setCurrentDetails, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, condition, setCurrentDetails, workflowInfo } from '@temporalio/workflow';
 
 import type { MaintenanceEnd } from '../activities/maintenance-attempt';
+import { isRest } from './activity-errors';
 import { describeFailure } from './describe-failure';
 import { hearPauses } from './pauses';
 
@@ -72,7 +73,7 @@ export async function maintain<Progress>(
 /** Notes why it has stopped; what it has done stays. */
 async function stop<Progress>(work: Maintenance<Progress>, id: string | undefined, error: unknown): Promise<void> {
   if (id === undefined) return;
-  const canceled = isCancellation(error);
+  const canceled = isRest(error);
   const end = { id, state: canceled ? 'canceled' : 'failed', error: canceled ? null : describeFailure(error) } as const;
   await CancellationScope.nonCancellable(() => work.end(end));
 }

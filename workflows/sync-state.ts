@@ -186,7 +186,7 @@ export class SyncState {
     const slots =
       kind === 'discovery' ? 1 : Math.min(free, Math.ceil(most / Math.min(downloadLanes, this.batches.left)));
     this.slotsInUse += slots;
-    return { slots, requestsPerSecond: rateLimit === null ? null : (rateLimit * slots) / most };
+    return { slots, requestsPerSecond: rateLimit === null ? null : (rateLimit * slots) / most, most };
   }
 
   giveShareBack({ slots }: DownloadShare): void {

@@ -7,7 +7,8 @@ import type { CleaningStep } from './cleaning';
 import { findUnused } from './unused-contents';
 import { removeArtifactFiles, sumUp } from './unused-files';
 
-const pageSize = 1000;
+/** Each page looks through all that is staged, so they are large. */
+const pageSize = 5000;
 
 interface ArtifactRow {
   readonly id: string;

@@ -7,8 +7,8 @@ import type { ListedFile } from '../storage/storage';
 import { noteCursor, noteFreed, syncIsOver } from './cleaning';
 import type { Cleaning, CleaningStep, Freed } from './cleaning';
 
-/** Files that are removed while syncs wait. */
-const filesAtOnce = 200;
+/** Files that are removed while syncs wait: so many, as what is staged is looked through for each lot. */
+const filesAtOnce = 5000;
 /** Milliseconds for which the lock is surely held, also where this process stood still: PostgreSQL ends an idle transaction after a minute. */
 const lease = 30_000;
 /** Milliseconds: a younger temporary file may be a download that waits for its next attempt, whatever the protection. */
@@ -68,8 +68,8 @@ export async function removeArtifactFiles(
   let [files, bytes] = [0, 0];
   for (let from = 0; from < sha256s.length; from += filesAtOnce) {
     const freed = await attempt.transaction(async (client) => {
-      const until = performance.now() + lease;
       const unused = await findUnnamed(client, before, sha256s.slice(from, from + filesAtOnce));
+      const until = performance.now() + lease;
       const removed: ListedFile[] = [];
       for (const sha256 of unused) {
         const file = await storage.find(artifactKey(sha256));

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 
 import { refuseWhileDrained } from '../draining/errors';
 import { retryInSync } from '../syncs/operate-sync';
+import { quoted } from '../syncs/errors';
 import { findSync, listFailures, viewSync } from '../syncs/sync-views';
 import { plural } from './amounts';
 import { run, withExamples, withOutput } from './command';
@@ -47,8 +48,12 @@ export function addRetry(sync: Command): void {
           return;
         }
         if (total === 0) {
+          const isOpen = state === 'failed' || state === 'canceled' || state === 'interrupted';
+          const rest = isOpen
+            ? ` that can be tried alone: its last sync is ${state}. Go on with it: penstock sync ${quoted(repository)}`
+            : '.';
           output.result({ repository, state, failureCount: 0 }, () =>
-            output.quiet ? [] : [`Nothing is missing from repository "${repository}".`],
+            output.quiet ? [] : [`Nothing is known to be missing from repository "${repository}"${rest}`],
           );
           return;
         }

@@ -68,6 +68,7 @@ export async function runSync(context: CommandContext, repository: string, optio
   }
   if (running) {
     if (anyGiven(remote)) output.note('The remote stays as it is while its sync runs.');
+    if (options.allowMissing) output.note('What may be missing stays as the sync that runs was told.');
   } else {
     const changes = await prepareSync(context.storeOf(session), {
       repository,

@@ -16,7 +16,14 @@ export interface Migration {
   readonly sql: string;
 }
 
-const coreMigrations: readonly Migration[] = [contentAndVersions, syncs, versionRetention, operations, maintenance, drains];
+const coreMigrations: readonly Migration[] = [
+  contentAndVersions,
+  syncs,
+  versionRetention,
+  operations,
+  maintenance,
+  drains,
+];
 
 /** An advisory lock of PostgreSQL, so that several processes may migrate at once; the number is arbitrary. */
 const migrationLock = 0x50454e53;

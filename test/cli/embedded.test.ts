@@ -73,11 +73,13 @@ it('is found by other commands while it is up, taken over when it is killed, and
   expect(second.status).toBe(1);
 
   upstream.put('slow.txt', 'another');
-  upstream.delay = 2000;
+  // Without an answer until somebody has attached, however slow the machine.
+  upstream.misbehave.set('slow.txt', () => undefined);
   const detached = await penstock.run(['sync', 'files', '--detach']);
   expect(detached.stdout).toContain('/namespaces/default/workflows/sync%2Ffiles/');
   const attached = penstock.start(['sync', 'files', '--attach', '--wait']);
   await attached.printed('Attached to');
+  upstream.misbehave.clear();
   await up.signal('SIGKILL');
   const { status, stdout, stderr } = await attached.ended();
   expect(stderr).toContain('this process runs them now');

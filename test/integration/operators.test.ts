@@ -127,7 +127,6 @@ describe('the operators of a sync that runs', () => {
 
   it('are refused what makes no sense, without a trace in the history', async () => {
     const { upstream, sync } = await startSlowly('refused', 100);
-    const before = (await sync.describe()).historyLength;
     const refusals: [Promise<unknown>, string][] = [
       [sync.executeUpdate(resume), 'The sync is not paused.'],
       [sync.executeUpdate('pause', { args: [] }), 'Say why'],
@@ -144,7 +143,6 @@ describe('the operators of a sync that runs', () => {
     expect(
       (await sync.fetchHistory()).events?.some((event) => event.workflowExecutionUpdateAcceptedEventAttributes),
     ).toBe(false);
-    expect(before).toBeGreaterThan(0);
     upstream.delay = 0;
     await penstock.resultOf(sync);
     await upstream.stop();

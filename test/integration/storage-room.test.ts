@@ -26,7 +26,7 @@ describe('a storage without room', () => {
 
   it('is an error before the first download, with what is needed and what is there', async () => {
     await start(3000);
-    disk.room = { free: 20_000, total: 100_000 };
+    disk.room = { free: 5_000, total: 100_000 };
     const error: unknown = await penstock.sync('files').catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ type: 'NotEnoughRoom', transient: true });
     expect((error as Error).message).toMatch(/Repository "files": 0\.\d MB are to be downloaded, .* room for 0\.0 MB/);
