@@ -1,6 +1,5 @@
 import { quoted } from '../syncs/errors';
-import { findSyncOfRun, readProgress, readStandstill } from '../syncs/sync-views';
-import { handleOf } from '../syncs/sync-workflow';
+import { findSyncOf, readProgress, readStandstill } from '../syncs/sync-views';
 import type { SyncExecution, SyncResult } from '../syncs/sync-workflow';
 import { waitForSync } from '../syncs/wait-for-sync';
 import type { CommandContext } from './command';
@@ -35,9 +34,9 @@ export class SyncFollower extends WorkflowFollower<SyncResult> {
         again: `penstock sync ${quoted(repository)} --attach (--wait waits however long)`,
         details: { repository },
         patient,
-        wait: (client) => waitForSync(handleOf(client, execution), repository),
+        wait: (client) => waitForSync(client, execution, repository),
         progress: async ({ database }) => {
-          syncId ??= (await findSyncOfRun(execution.runId))?.id;
+          syncId ??= (await findSyncOf(execution))?.id;
           if (syncId === undefined) return [];
           standstill.update(await readStandstill(database.sequelize, syncId));
           return readProgress(syncId);

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { refuseWhileDrained } from '../draining/errors';
-import { handleOf, startOrAttach } from '../maintenance/maintenance-workflow';
+import { startOrAttach } from '../maintenance/maintenance-workflow';
 import type { MaintenanceKind } from '../maintenance/maintenance-workflow';
+import { handleOf } from '../syncs/sync-workflow';
 import type { SyncExecution } from '../syncs/sync-workflow';
 import type { ProgressView } from '../syncs/sync-views';
 import { waitForWorkflow } from '../syncs/wait-for-sync';
@@ -86,7 +87,7 @@ async function follow<Request, Result>(
       ...work,
       what: `the ${what}`,
       patient: false,
-      wait: (client) => waitForWorkflow<Result>(handleOf(client, execution), work),
+      wait: (client) => waitForWorkflow<Result>(client, execution, work),
       progress: (current) => command.progress(current, execution.runId),
     },
     display,

@@ -2,7 +2,6 @@ import type { Command } from 'commander';
 
 import { cancelSync } from '../syncs/end-sync';
 import { SyncFailed, SyncStopped, quoted } from '../syncs/errors';
-import { handleOf } from '../syncs/sync-workflow';
 import { waitForSync } from '../syncs/wait-for-sync';
 import { run, withExamples, withOutput } from './command';
 import type { OutputOptions } from './output';
@@ -18,8 +17,8 @@ export function addCancel(sync: Command): void {
     run(options, async (context) => {
       const session = await context.open({ temporal: true });
       const { output } = context;
-      const { workflowId, runId, startedAt } = await cancelSync(session.client, repository);
-      const execution = { workflowId, runId, startedAt };
+      const execution = await cancelSync(session.client, repository);
+      const { workflowId, runId } = execution;
       if (options.detach) {
         output.result({ repository, workflowId, runId, state: 'canceling' }, () =>
           output.quiet ? [] : [`The sync of "${repository}" was asked to stop.`],
@@ -28,10 +27,7 @@ export function addCancel(sync: Command): void {
       }
       // Nobody else would: a sync of services that had stopped has no worker but this one.
       if (session.own) await session.startWorker('file');
-      const state = await Promise.race([
-        endOf(waitForSync(handleOf(session.client, execution), repository)),
-        session.failed,
-      ]);
+      const state = await Promise.race([endOf(waitForSync(session.client, execution, repository)), session.failed]);
       output.result({ repository, workflowId, runId, state }, () =>
         output.quiet ? [] : [describe(repository, state)],
       );

@@ -10,7 +10,7 @@ import { SyncAlreadyRunning, SyncFailed, quoted } from '../syncs/errors';
 import { prepareSync } from '../syncs/prepare-sync';
 import type { SetUpChanges } from '../syncs/prepare-sync';
 import { findRunningSync, startOrAttach, startSync } from '../syncs/start-sync';
-import { findSyncOfRun, listFailures, viewSync } from '../syncs/sync-views';
+import { findSyncOf, listFailures, viewSync } from '../syncs/sync-views';
 import { handleOf } from '../syncs/sync-workflow';
 import type { SyncExecution, SyncRequest, SyncResult } from '../syncs/sync-workflow';
 import { formatBytes, formatCount, formatDate, formatSeconds, plural } from './amounts';
@@ -165,8 +165,8 @@ function asksForMore({ type, optimize, discard, allowMissing }: SyncOptions, rem
   return type !== undefined || !optimize || discard === true || allowMissing !== undefined || anyGiven(remote);
 }
 
-async function isOfMode({ runId }: SyncExecution, mode: SyncMode): Promise<boolean> {
-  return (await findSyncOfRun(runId))?.mode === mode;
+async function isOfMode(execution: SyncExecution, mode: SyncMode): Promise<boolean> {
+  return (await findSyncOf(execution))?.mode === mode;
 }
 
 function refuseContradictions({ attach, detach, discard, wait }: SyncOptions): void {
@@ -214,10 +214,10 @@ async function summarize(
     repository,
     execution,
     begun,
-  }: { repository: string; execution: { attached: boolean; runId: string }; begun: number },
+  }: { repository: string; execution: SyncExecution & { attached: boolean }; begun: number },
 ): Promise<void> {
   const { sync, present } = await follower.afterwards(async ({ client }) => {
-    const row = await findSyncOfRun(execution.runId);
+    const row = await findSyncOf(execution);
     const version = await findVersion(repository, result.version);
     return { sync: row ? await viewSync(client, row) : null, present: version.present };
   });
@@ -265,7 +265,7 @@ async function withFailures(
 ): Promise<SyncFailed> {
   const events = await follower
     .afterwards(async ({ client, database }) => {
-      const row = await findSyncOfRun(execution.runId);
+      const row = await findSyncOf(execution);
       if (!row) return {};
       return { sync: await viewSync(client, row), ...(await listFailures(database.sequelize, row.id, 1000)) };
     })

@@ -1,4 +1,4 @@
-import type { Client, WorkflowHandle } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 
 import type { CleaningRequest } from '../../activities/clean-storage';
@@ -6,7 +6,7 @@ import type { RepairRequest } from '../../activities/repair-artifacts';
 import type { CleaningProgress } from '../cleaning/cleaning';
 import { PenstockError } from '../errors';
 import type { RepairProgress } from '../repairing/repair';
-import { findRunningWorkflow } from '../syncs/sync-workflow';
+import { findRunningWorkflow, handleOf } from '../syncs/sync-workflow';
 import type { SyncExecution } from '../syncs/sync-workflow';
 
 /** A kind of maintenance: one workflow at a time for a task queue, by its id. */
@@ -83,15 +83,11 @@ export async function startOrAttach<Request extends object, Result>(
         workflowIdConflictPolicy: 'FAIL',
         memo: { scope },
       });
-      return { workflowId, runId: handle.firstExecutionRunId, startedAt, attached: false };
+      const runId = handle.firstExecutionRunId;
+      return { workflowId, runId, currentRunId: runId, startedAt, attached: false };
     } catch (error) {
       // Somebody was faster.
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
     }
   }
-}
-
-/** A handle that follows the workflow through the runs that continue it. */
-export function handleOf(client: Client, { workflowId, runId }: SyncExecution): WorkflowHandle {
-  return client.workflow.getHandle(workflowId, undefined, { firstExecutionRunId: runId });
 }

@@ -48,7 +48,8 @@ export async function startSync({ client, taskQueue }: SyncStarter, request: Syn
         { key: { name: 'PenstockStage', type: 'KEYWORD' }, value: 'opening' },
       ],
     });
-    return { workflowId, runId: handle.firstExecutionRunId, startedAt };
+    const runId = handle.firstExecutionRunId;
+    return { workflowId, runId, currentRunId: runId, startedAt };
   } catch (error) {
     if (error instanceof WorkflowExecutionAlreadyStartedError) throw await alreadyRunning(client, repository);
     throw setUpFault(client, error) ?? error;

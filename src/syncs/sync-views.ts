@@ -9,6 +9,7 @@ import type { SyncFailure, SyncLimits, SyncPause, SyncState } from '../models/sy
 import { findRepository } from '../repositories/repositories';
 import { SyncNotFound, quoted } from './errors';
 import { findRunning } from './sync-workflow';
+import type { SyncExecution } from './sync-workflow';
 
 /**
  * `paused`: it runs, and waits for somebody to resume it. `interrupted`: the row says that it runs, but no workflow works on it (it
@@ -116,9 +117,9 @@ export async function findSync(idOrRepository: string): Promise<Sync> {
   );
 }
 
-/** The sync that a run of a workflow works on, once it has opened its version. */
-export async function findSyncOfRun(runId: string): Promise<Sync | undefined> {
-  const [sync] = await findAll({ runId: { [Op.eq]: runId } }, 1);
+/** The sync that a workflow works on, once it has opened its version; after a reset another run may have opened it. */
+export async function findSyncOf({ runId, currentRunId }: SyncExecution): Promise<Sync | undefined> {
+  const [sync] = await findAll({ runId: { [Op.in]: [runId, currentRunId] } }, 1);
   return sync;
 }
 

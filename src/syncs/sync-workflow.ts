@@ -1,5 +1,6 @@
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/client';
+import type { Workflow } from '@temporalio/common';
 
 import type { SyncOutcome } from '../../activities/complete-version';
 import type { OpenVersionInput } from '../../activities/open-version';
@@ -12,13 +13,14 @@ export const syncWorkflowType = 'syncRepository';
 export type SyncRequest = OpenVersionInput & { readonly allowMissing?: AllowedMissing };
 export type SyncResult = SyncOutcome & { readonly skipped: boolean };
 export type SyncWorkflow = (input: SyncRequest) => Promise<SyncResult>;
-export type SyncHandle = WorkflowHandle<SyncWorkflow>;
 
 /** A workflow that syncs a repository: all its runs, from the first one on. */
 export interface SyncExecution {
   readonly workflowId: string;
-  /** Of the first run, as the workflow may have continued as new since. */
+  /** Of the first run, as the workflow may have continued as new, or was reset, since. */
   readonly runId: string;
+  /** Of the run that was the newest one when it was looked for. */
+  readonly currentRunId: string;
   readonly startedAt: Date;
 }
 
@@ -34,22 +36,35 @@ export function findRunning(client: Client, repository: string): Promise<SyncExe
 
 /** The workflow of an id, if it runs now. */
 export async function findRunningWorkflow(client: Client, workflowId: string): Promise<SyncExecution | undefined> {
+  const newest = await findNewestWorkflow(client, workflowId);
+  return newest?.running ? newest.execution : undefined;
+}
+
+/** The workflow of an id, whether or not it has ended. */
+export async function findNewestWorkflow(
+  client: Client,
+  workflowId: string,
+): Promise<{ readonly execution: SyncExecution; readonly running: boolean } | undefined> {
   try {
     const { status, runId, startTime, raw } = await client.workflow.getHandle(workflowId).describe();
-    if (status.name !== 'RUNNING') return undefined;
     const first = raw.workflowExecutionInfo?.firstRunId;
-    return {
+    const execution = {
       workflowId,
       runId: first === undefined || first === null || first === '' ? runId : first,
+      currentRunId: runId,
       startedAt: startTime,
     };
+    return { execution, running: status.name === 'RUNNING' };
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return undefined;
     throw error;
   }
 }
 
-/** A handle that follows the workflow through the runs that continue it, and to no later sync; what it asks, it asks the current run. */
-export function handleOf(client: Client, { workflowId, runId }: SyncExecution): SyncHandle {
-  return client.workflow.getHandle<SyncWorkflow>(workflowId, undefined, { firstExecutionRunId: runId });
+/** A handle that reaches the workflow in whichever of its runs is the newest, and no later sync. */
+export function handleOf<T extends Workflow>(
+  client: Client,
+  { workflowId, runId }: Pick<SyncExecution, 'workflowId' | 'runId'>,
+): WorkflowHandle<T> {
+  return client.workflow.getHandle<T>(workflowId, undefined, { firstExecutionRunId: runId });
 }

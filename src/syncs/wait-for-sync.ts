@@ -1,9 +1,10 @@
 import { ApplicationFailure, CancelledFailure, TerminatedFailure, WorkflowFailedError } from '@temporalio/client';
-import type { WorkflowHandle } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 
 import type { ErrorDetails } from '../errors';
 import { SyncFailed, SyncStopped, quoted } from './errors';
-import type { SyncHandle, SyncResult } from './sync-workflow';
+import { findNewestWorkflow } from './sync-workflow';
+import type { SyncExecution, SyncResult } from './sync-workflow';
 
 /** What a workflow is called where it has ended otherwise than it should. */
 export interface NamedWork {
@@ -15,27 +16,39 @@ export interface NamedWork {
 }
 
 /** Waits for the end of a sync, as {@link waitForWorkflow}. */
-export function waitForSync(handle: SyncHandle, repository: string): Promise<SyncResult> {
+export function waitForSync(client: Client, execution: SyncExecution, repository: string): Promise<SyncResult> {
   const again = `penstock sync ${quoted(repository)}`;
-  return waitForWorkflow(handle, { what: `sync of "${repository}"`, again, details: { repository } });
+  return waitForWorkflow(client, execution, { what: `sync of "${repository}"`, again, details: { repository } });
 }
 
 /**
- * Waits for the end of a workflow, through all the runs that continue it.
+ * Waits for the end of a workflow, through all the runs that continue it, and through resets.
  *
  * @throws {@link SyncFailed} with the message and the type of what went wrong, {@link SyncStopped}; any other error says
  *   nothing about the workflow, only about the connection.
  */
 export async function waitForWorkflow<Result>(
-  handle: Pick<WorkflowHandle<() => Promise<Result>>, 'result'>,
+  client: Client,
+  execution: SyncExecution,
   work: NamedWork,
 ): Promise<Result> {
-  try {
-    return await handle.result();
-  } catch (error) {
-    if (error instanceof WorkflowFailedError) throw endOf(error, work);
-    throw error;
+  let { runId } = execution;
+  for (;;) {
+    try {
+      return await client.workflow.getHandle<() => Promise<Result>>(execution.workflowId, runId).result();
+    } catch (error) {
+      if (!(error instanceof WorkflowFailedError)) throw error;
+      const next = error.cause instanceof TerminatedFailure ? await newestRunOf(client, execution) : undefined;
+      if (next === undefined || next === runId) throw endOf(error, work);
+      runId = next;
+    }
   }
+}
+
+/** The newest run of a workflow: a reset terminates a run, and begins another one that goes on in its place. */
+async function newestRunOf(client: Client, { workflowId, runId }: SyncExecution): Promise<string | undefined> {
+  const newest = await findNewestWorkflow(client, workflowId);
+  return newest?.execution.runId === runId ? newest.execution.currentRunId : undefined;
 }
 
 function endOf({ cause }: WorkflowFailedError, { what, again, details: about }: NamedWork): SyncFailed | SyncStopped {

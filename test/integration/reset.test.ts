@@ -1,5 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 
+import { pauseSync, resumeSync } from '../../src/syncs/operate-sync';
+import { startSync } from '../../src/syncs/start-sync';
+import { findSyncOf } from '../../src/syncs/sync-views';
+import { findRunning, handleOf } from '../../src/syncs/sync-workflow';
+import { waitForSync } from '../../src/syncs/wait-for-sync';
 import { FileRepository, numberedFiles } from '../harness/file-repository';
 import { Penstock, eventually } from '../harness/penstock';
 import { resetWorkflow } from '../harness/reset-workflow';
@@ -32,6 +37,31 @@ describe('a sync that is reset', () => {
     expect(await penstock.contentsOf('running', 1)).toEqual(files);
     // Each reset costs what was under way, and no more.
     expect(upstream.repeated.filter((path) => path !== 'PULP_MANIFEST').length).toBeLessThanOrEqual(3 * 20);
+    await upstream.stop();
+  });
+
+  it('while it runs, is followed to its end, and heard by operators', async () => {
+    const upstream = await FileRepository.start(numberedFiles(400, 'followed'));
+    upstream.delay = 40;
+    await penstock.addRepository('followed', { url: upstream.url, download_concurrency: 10 });
+    const { client, settings } = penstock;
+    const before = await startSync(
+      { client, taskQueue: settings.taskQueue },
+      { repository: 'followed', mode: 'additive', optimize: true },
+    );
+    await eventually('some downloads', () => upstream.served.length > 20);
+    const ends = [waitForSync(client, before, 'followed')];
+    await reset(handleOf(client, before), 0);
+    const after = await findRunning(client, 'followed');
+    if (!after) throw new Error('the sync goes on');
+    expect(after).toMatchObject({ runId: before.runId });
+    expect(after.currentRunId).not.toBe(before.runId);
+    ends.push(waitForSync(client, after, 'followed'));
+    await pauseSync(client, 'followed', 'to be resumed');
+    await resumeSync(client, 'followed');
+    await eventually('it is found', async () => (await findSyncOf(after))?.runs === 2);
+    upstream.delay = 0;
+    for (const end of ends) await expect(end).resolves.toMatchObject({ version: 1, added: 400 });
     await upstream.stop();
   });
 
