@@ -31,18 +31,8 @@ export function addFailures(sync: Command): void {
   ]);
 }
 
-/** A table of what is missing: what, from where, and why. */
+/** What is missing, a line each: the reason names the url, what was expected and found, and the attempts. */
 export function describeFailures(output: Output, failures: readonly FailureView[], total: number): string[] {
-  if (failures.length === 0) return [];
-  const rows = failures.map(({ path, content, url, status, expected, found, attempts, reason }) => [
-    path ?? content,
-    url ?? '-',
-    status === null ? '-' : String(status),
-    expected ?? '-',
-    found ?? '-',
-    attempts === null ? '-' : String(attempts),
-    reason,
-  ]);
-  const more = total > failures.length ? [`and ${formatCount(total - failures.length)} more (--limit)`] : [];
-  return [...output.table(['MISSING', 'URL', 'STATUS', 'EXPECTED', 'FOUND', 'ATTEMPTS', 'REASON'], rows), ...more];
+  const lines = failures.map(({ path, content, reason }) => `${output.paint('red', path ?? content)}: ${reason}`);
+  return total > failures.length ? [...lines, `and ${formatCount(total - failures.length)} more (--limit)`] : lines;
 }

@@ -21,14 +21,15 @@ export function addShow(sync: Command): void {
     run(options, async (context) => {
       const session = await context.open();
       const row = await findSync(which);
-      const view = await viewSync(await session.clientIfRunning(), row);
+      const client = await session.clientIfRunning();
+      const view = await viewSync(client, row);
       const progress = await readProgress(row.id);
       const { total, failures } = await listFailures(session.database.sequelize, row.id, options.limit);
       const standstill = await readStandstill(session.database.sequelize, row.id);
       const webUi = webUiOf(session, view);
       const { output } = context;
       output.result({ ...view, waits: standstill.waits, progress, failures, failureCount: total, webUi }, () => [
-        ...describe(output, view, standstill, webUi),
+        ...describe(output, view, { ...standstill, moves: client !== undefined, webUi }),
         ...describeProgress(output, progress),
         ...(total > 0 ? ['', ...describeFailures(output, failures, total)] : []),
       ]);
@@ -40,12 +41,22 @@ export function addShow(sync: Command): void {
   ]);
 }
 
-function describe(output: Output, view: SyncView, { waits }: Standstill, webUi: string | null): string[] {
-  const what = view.state === 'interrupted' ? ' (no workflow works on it; the next sync goes on, or discard it)' : '';
+/** What there is to say about a state that no other line says. */
+function remarkOn({ state }: SyncView, moves: boolean): string {
+  if (state === 'interrupted') return ' (no workflow works on it; the next sync goes on, or discard it)';
+  const open = state === 'running' || state === 'paused';
+  return open && !moves ? ' (Temporal does not answer: it goes on once that runs again, with a worker)' : '';
+}
+
+function describe(
+  output: Output,
+  view: SyncView,
+  { waits, moves, webUi }: Standstill & { readonly moves: boolean; readonly webUi: string | null },
+): string[] {
   return output.pairs([
     ['sync', view.id],
     ['repository', view.repository],
-    ['state', `${paintState(output, view.state)}${what}`],
+    ['state', `${paintState(output, view.state)}${remarkOn(view, moves)}`],
     ['paused', view.paused ? `since ${formatDate(view.paused.since) ?? ''}: ${view.paused.reason}` : undefined],
     ...waits.map((wait) => ['waits', describeWait(wait)] as const),
     [

@@ -130,7 +130,7 @@ async function acquire(url: string, origin: string, context: RetryContext): Prom
   for (;;) {
     const paused = pauses.pausedUntil(origin);
     if (paused !== undefined) {
-      await wait(url, `${origin} answers 429 to everything`, paused - Date.now(), context);
+      await wait(url, 'the server answers 429 to everything', paused - Date.now(), context);
       continue;
     }
     const slot = await context.pool.acquire(context.signal);

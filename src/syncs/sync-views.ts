@@ -176,7 +176,7 @@ export async function readStandstill(sequelize: Sequelize, syncId: string): Prom
                from (select distinct on (wait.host) wait.host, wait.reason, wait.until
                        from sync_batches batch
                       cross join jsonb_to_recordset(batch.waiting) as wait (host text, reason text, until timestamptz)
-                      where batch.sync_id = sync.id and wait.until > now()
+                      where batch.sync_id = sync.id and sync.paused is null and wait.until > now()
                       order by wait.host, wait.until desc) latest) as waits
        from syncs sync where sync.id = ? and sync.state = 'running'`,
     { replacements: [syncId], type: QueryTypes.SELECT },

@@ -162,7 +162,9 @@ describe('penstock sync', () => {
 
     const shown = await penstock.run(['sync', 'show', files]);
     expect(shown.stdout).toMatch(/state +failed/);
-    expect(shown.stdout).toMatch(/gone\.txt +http.*gone\.txt +1 +.*404/);
+    expect(shown.stdout).toMatch(
+      /^gone\.txt: Could not download http.*gone\.txt: the server answered 404 \(1 attempt\)$/m,
+    );
     expect(await penstock.json('sync', 'discard', files)).toMatchObject({ discarded: { version: 5 } });
     expect(await penstock.json('sync', 'discard', files)).toMatchObject({ discarded: null });
   });
