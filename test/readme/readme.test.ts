@@ -17,6 +17,7 @@ import { typeErrors } from './type-check';
 const readme = new Markdown('README.md');
 const plugins = new Markdown('docs/plugins.md');
 const monitoring = new Markdown('docs/monitoring.md');
+const operations = new Markdown('docs/operations.md');
 const upgrades = new Markdown('docs/upgrades.md');
 const run = promisify(execFile);
 
@@ -89,7 +90,7 @@ describe('README.md and docs/', () => {
   });
 
   it('link to what is there', () => {
-    for (const document of [readme, plugins, monitoring, upgrades]) {
+    for (const document of [readme, plugins, monitoring, operations, upgrades]) {
       const links = document.links();
       expect(links.length).toBeGreaterThan(0);
       for (const link of links) {
@@ -100,12 +101,13 @@ describe('README.md and docs/', () => {
   });
 
   it('show only commands and options that there are', async () => {
-    const commands = [...readme.commands(), ...monitoring.commands()];
+    const commands = [...readme.commands(), ...monitoring.commands(), ...operations.commands()];
     expect(commands.length).toBeGreaterThan(10);
     const known = await readCommands();
     for (const [command = '', second = '', ...rest] of commands) {
       const options = known[`${command} ${second}`] ?? known[command];
       const used = [second, ...rest].filter((word) => word.startsWith('--'));
+      expect([command, options]).toEqual([command, expect.any(Array)]);
       expect([command, options]).toEqual([command, expect.arrayContaining(used)]);
     }
   });
