@@ -51,7 +51,7 @@ describe('a sync that is reset', () => {
     );
     await eventually('some downloads', () => upstream.served.length > 20);
     const ends = [waitForSync(client, before, 'followed')];
-    await reset(handleOf(client, before), 0);
+    await resetWorkflow(penstock, handleOf(client, before), 0);
     const after = await findRunning(client, 'followed');
     if (!after) throw new Error('the sync goes on');
     expect(after).toMatchObject({ runId: before.runId });
