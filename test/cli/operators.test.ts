@@ -114,8 +114,9 @@ describe('the operators of a sync', () => {
       expect(refused.status).toBe(1);
     }
     const listed = await penstock.run(['sync', 'failures', files]);
-    expect(listed.stdout).toMatch(/MISSING +URL +STATUS +EXPECTED +FOUND +ATTEMPTS +REASON/);
-    expect(listed.stdout).toMatch(/gone-1\.txt +http\S+gone-1\.txt +404 /);
+    expect(listed.stdout).toMatch(
+      /^gone-1\.txt: Could not download http\S+gone-1\.txt: the server answered 404 \(1 attempt\)\ngone-2\.txt: /,
+    );
     expect(linesOf((await penstock.run(['sync', 'failures', files, '--quiet'])).stdout)).toEqual([
       'gone-1.txt',
       'gone-2.txt',
