@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
@@ -75,6 +76,7 @@ async function downloadAll(
   // One that cannot be a matter of this artifact alone (a full disk, a lost database) ends the others too.
   const ended = new AbortController();
   const signal = AbortSignal.any([activitySignal(), ended.signal]);
+  setMaxListeners(0, signal);
   const context = {
     client,
     pool,

@@ -43,7 +43,7 @@ const reopen = (later: number) => attempt(later, (dependencies) => () => reopenF
 it('an attempt to note a pause that comes after the sync was resumed notes nothing', async () => {
   await note(10_000, 'maintenance');
   await note(20_000, null);
-  await note(10_000, 'maintenance');
+  await expect(note(10_000, 'maintenance')).rejects.toThrow('this attempt is not the current one');
   expect(await penstock.sql('select paused from syncs')).toEqual([{ paused: null }]);
 });
 
