@@ -110,9 +110,7 @@ function messageOf(
   if (total > failures.length) list.push(`and ${total - failures.length} more: "penstock sync failures ${id}"`);
   return [
     `Repository "${repository}": ${total} could not be had, so version ${number} is not complete. Everything else is saved.`,
-    ...(allowed > 0
-      ? [`${missing} of ${declared} contents are missing; ${Math.floor(allowed)} are allowed to be.`]
-      : []),
+    ...(allowed > 0 ? [`${missing} of ${declared} contents are missing; ${Math.floor(allowed)} may be.`] : []),
     ...(allowed > 0 && mode === 'mirror' && unexplored > 0
       ? [`Never those that lead to more, which a mirror would take for removed: ${unexplored} do.`]
       : []),

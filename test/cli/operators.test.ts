@@ -110,7 +110,7 @@ describe('the operators of a sync', () => {
     }
     for (const allowed of ['1', '5%']) {
       const refused = await penstock.run(['sync', files, '--allow-missing', allowed]);
-      expect(refused.stderr).toContain('2 of 24 contents are missing; 1 are allowed to be.');
+      expect(refused.stderr).toContain('2 of 24 contents are missing; 1 may be.');
       expect(refused.status).toBe(1);
     }
     const listed = await penstock.run(['sync', 'failures', files]);

@@ -56,8 +56,8 @@ describe('a sync that may do without', () => {
   });
 
   it.each([
-    ['contents', { contents: 2 }, '3 of 100 contents are missing; 2 are allowed to be.'],
-    ['percent', { percent: 2.9 }, '3 of 100 contents are missing; 2 are allowed to be.'],
+    ['contents', { contents: 2 }, '3 of 100 contents are missing; 2 may be.'],
+    ['percent', { percent: 2.9 }, '3 of 100 contents are missing; 2 may be.'],
   ])('fails where more is missing than is allowed, in %s', async (name, allowMissing, message) => {
     const upstream = await startUpstream(name);
     await expect(penstock.sync(name, { allowMissing })).rejects.toMatchObject({
