@@ -3,10 +3,11 @@ import * as fs from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { FileStorage } from '../../src/storage/file-storage';
+import { resume } from '../../workflows/messages';
 import { FileRepository, numberedFiles, sha256 } from '../harness/file-repository';
 import type { Misbehaviour } from '../harness/file-repository';
 import { failSync } from '../harness/failed-sync';
-import { Penstock } from '../harness/penstock';
+import { Penstock, eventually } from '../harness/penstock';
 
 /** While it is true, no byte can be written to the storage of the test's worker. */
 let diskIsFull = false;
@@ -188,11 +189,11 @@ describe('a file that upstream does not have as it says', () => {
     expect(failed.details).toMatchObject({ failures: 30 });
     expect(failed.message.match(/the server answered 410 \(1 attempt\)/g)).toHaveLength(10);
     expect(failed.message).toMatch(
-      /\nand 20 more: "penstock sync show \d+"\nSync the repository again to try just these\.$/,
+      /\nand 20 more: "penstock sync failures \d+"\nSync the repository again to try just these, or allow them to be missing \(--allow-missing\)\.$/,
     );
   });
 
-  it('where the disk is full, says so at once, and fetches only the rest once there is room', async () => {
+  it('where the disk is full, pauses and says so at once, and fetches only the rest once there is room', async () => {
     // The first file fits, and nothing that comes later.
     upstream.misbehave.set(`${name}/bad`, (_, response) => {
       setTimeout(() => {
@@ -203,24 +204,39 @@ describe('a file that upstream does not have as it says', () => {
     upstream.misbehave.set(`${name}/c`, (_, response) => {
       setTimeout(() => response.end(`another c${count}`), 300);
     });
-    const failed = await failSync(penstock, name);
-    expect(failed).toMatchObject({ type: 'StorageFull', transient: true });
-    expect(failed.message).toContain(`No space is left in ${penstock.settings.storageDir}`);
-    expect(failed.message).toContain('Free space there');
+    const sync = await penstock.startSync(name);
+    const reason = await reasonOfPause();
+    expect(reason).toContain(`No space is left in ${penstock.settings.storageDir}`);
+    expect(reason).toContain('Free space there');
     expect(fs.readdirSync(`${penstock.settings.storageDir}/tmp`)).toEqual([]);
 
     diskIsFull = false;
     upstream.misbehave.clear();
     upstream.forget();
-    await expect(penstock.sync(name)).resolves.toMatchObject({ version: 1, added: 3 });
+    await sync.executeUpdate(resume);
+    await expect(penstock.resultOf(sync)).resolves.toMatchObject({ version: 1, added: 3 });
     expect([...upstream.downloads].sort()).toEqual([`${name}/bad`, `${name}/c`]);
   });
 
-  it('where the disk is full already for the manifest, says so', async () => {
+  it('where the disk is full already for the manifest, pauses and says so', async () => {
     diskIsFull = true;
-    const failed = await failSync(penstock, name);
-    expect(failed).toMatchObject({ type: 'StorageFull', transient: true });
+    const sync = await penstock.startSync(name);
+    expect(await reasonOfPause()).toContain('No space is left in');
     diskIsFull = false;
-    await expect(penstock.sync(name)).resolves.toMatchObject({ version: 1, added: 3, downloaded: 3 });
+    await sync.executeUpdate(resume);
+    await expect(penstock.resultOf(sync)).resolves.toMatchObject({ version: 1, added: 3, downloaded: 3 });
   });
+
+  /** Waits until the sync of the repository is paused. */
+  async function reasonOfPause(): Promise<string> {
+    const find = () =>
+      penstock.sql<{ reason: string }>(
+        `select sync.paused->>'reason' as reason
+           from syncs sync join repositories repository on repository.id = sync.repository_id
+          where repository.name = $1 and sync.paused is not null`,
+        [name],
+      );
+    await eventually('it is paused', async () => (await find()).length > 0);
+    return (await find())[0]?.reason ?? '';
+  }
 });
