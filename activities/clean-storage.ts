@@ -9,7 +9,7 @@ import { currentFence, currentWorkflow } from './current-workflow';
 import type { ActivityDependencies } from './dependencies';
 import { inUndrainedTransaction } from './hold-while-drained';
 import { describeHeartbeats } from './interceptors';
-import { MaintenanceAttempt, endMaintenance } from './maintenance-attempt';
+import { MaintenanceAttempt, endMaintenance, endTerminated, turn } from './maintenance-attempt';
 import type { MaintenanceEnd } from './maintenance-attempt';
 
 /** What a cleaning is asked to do. */
@@ -19,9 +19,6 @@ export interface CleaningRequest {
   /** Counts what would be freed, and removes nothing. */
   readonly dryRun: boolean;
 }
-
-/** Milliseconds after which an activity comes back, so that a cleaning can be paused and canceled between two. */
-const turn = 5000;
 
 const steps: Readonly<Record<(typeof cleaningPhases)[number], CleaningStep>> = {
   staging: removeFinishedStaging,
@@ -36,12 +33,8 @@ export const openCleaning =
   async ({ protectionSeconds, dryRun }: CleaningRequest): Promise<{ readonly cleaningId: string }> => {
     const { workflowId, runId } = currentWorkflow();
     return inUndrainedTransaction(database.pool, async (client) => {
-      // One that was terminated: what it has removed stays so, and there is nothing to go on with.
-      await client.query(
-        `update cleanings set state = 'canceled', finished_at = now()
-          where workflow_id = $1 and run_id <> $2 and state = 'running'`,
-        [workflowId, runId],
-      );
+      // What such a one has removed stays so, and there is nothing to go on with.
+      await endTerminated(client, 'cleanings');
       const { rows } = await client.query<{ id: string }>(
         `with known as (select id from cleanings where run_id = $2),
               begun as (

@@ -3,11 +3,14 @@ import type { Pool, PoolClient } from 'pg';
 import { inTransaction } from '../src/models/database';
 import { toJsonb } from '../src/models/jsonb';
 import type { SyncFailure } from '../src/models/sync-models';
-import { currentFence } from './current-workflow';
+import { currentFence, currentWorkflow } from './current-workflow';
 import { StaleAttempt, notCurrent } from './stage';
 
 /** The tables that hold how far maintenance is. */
 export type MaintenanceTable = 'repairs' | 'cleanings';
+
+/** Milliseconds after which an activity comes back, so that its workflow can be paused and canceled between two. */
+export const turn = 5000;
 
 /** How a repair or a cleaning has ended. */
 export interface MaintenanceEnd {
@@ -59,6 +62,16 @@ export class MaintenanceAttempt {
       first,
     );
   }
+}
+
+/** Notes that those which this workflow did in earlier runs have ended, as a run that was terminated could not. */
+export async function endTerminated(client: PoolClient, table: MaintenanceTable): Promise<void> {
+  const { workflowId, runId } = currentWorkflow();
+  await client.query(
+    `update ${table} set state = 'canceled', finished_at = now()
+      where workflow_id = $1 and run_id <> $2 and state = 'running'`,
+    [workflowId, runId],
+  );
 }
 
 /** Notes how a repair or a cleaning has ended; where it has ended already, nothing. */

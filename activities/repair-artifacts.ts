@@ -9,7 +9,7 @@ import { currentFence, currentWorkflow } from './current-workflow';
 import type { ActivityDependencies } from './dependencies';
 import { inUndrainedTransaction } from './hold-while-drained';
 import { describeHeartbeats } from './interceptors';
-import { MaintenanceAttempt, endMaintenance } from './maintenance-attempt';
+import { MaintenanceAttempt, endMaintenance, endTerminated, turn } from './maintenance-attempt';
 import type { MaintenanceEnd } from './maintenance-attempt';
 import { mendArtifact } from './mend-artifact';
 import type { Mending } from './mend-artifact';
@@ -25,8 +25,6 @@ export interface RepairRequest {
   readonly restart: boolean;
 }
 
-/** Milliseconds after which an activity comes back, so that a repair can be paused and canceled between two. */
-const turn = 5000;
 /** Files that are read at once: one alone leaves disk and processor waiting for one another. */
 const readAtOnce = 4;
 /** Artifacts that are mended at once; each remote's limits hold as well. */
@@ -38,12 +36,7 @@ export const openRepair =
   async ({ repository, missingOnly, restart }: RepairRequest): Promise<{ readonly repairId: string }> => {
     const { workflowId, runId } = currentWorkflow();
     return inUndrainedTransaction(database.pool, async (client) => {
-      // Those that were terminated.
-      await client.query(
-        `update repairs set state = 'canceled', finished_at = now()
-          where workflow_id = $1 and run_id <> $2 and state = 'running'`,
-        [workflowId, runId],
-      );
+      await endTerminated(client, 'repairs');
       const { rows: repositories } = await client.query<{ id: string }>('select id from repositories where name = $1', [
         repository,
       ]);
