@@ -3,11 +3,11 @@ import type { ArtifactRow, Fault } from '../src/consistency/artifact-file';
 import { digestNames } from '../src/downloads/digests';
 import { downloadArtifact } from '../src/downloads/download-artifact';
 import { PenstockError } from '../src/errors';
+import type { SourceRemotes } from '../src/fetching/source-remotes';
 import type { ArtifactSource } from '../src/repairing/repair';
 import { artifactKey, corruptedKey } from '../src/storage/storage';
 import type { Storage } from '../src/storage/storage';
 import { StorageFull } from '../src/storage/storage-full';
-import type { SourceRemotes } from './source-remotes';
 
 /** What mends artifacts. */
 export interface Mending {

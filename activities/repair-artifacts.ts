@@ -1,5 +1,6 @@
 import { findFault } from '../src/consistency/artifact-file';
 import type { Fault } from '../src/consistency/artifact-file';
+import { SourceRemotes } from '../src/fetching/source-remotes';
 import { inLanes } from '../src/lanes';
 import { RepositoryNotFound } from '../src/models/sync-errors';
 import { countInScope, findSources, nextArtifacts, notePage, noteUnmended, readRepair } from '../src/repairing/repair';
@@ -13,7 +14,6 @@ import { MaintenanceAttempt, endMaintenance, endTerminated, turn } from './maint
 import type { MaintenanceEnd } from './maintenance-attempt';
 import { mendArtifact } from './mend-artifact';
 import type { Mending } from './mend-artifact';
-import { SourceRemotes } from './source-remotes';
 
 /** What a repair is asked to do. */
 export interface RepairRequest {
@@ -73,7 +73,7 @@ export const repairBatch =
   async ({ repairId }: { readonly repairId: string }): Promise<RepairProgress> => {
     const { pool } = dependencies.database;
     const attempt = await MaintenanceAttempt.begin(pool, 'repairs', repairId);
-    const remotes = new SourceRemotes(dependencies);
+    const remotes = new SourceRemotes(dependencies, 'repair');
     const mending: Mending = { storage: dependencies.storage, remotes, signal: activitySignal() };
     let repair = await readRepair(pool, repairId);
     describeHeartbeats(() => ({ checked: repair.checked, of: repair.total }));

@@ -9,6 +9,7 @@ import { versionRetention } from './migrations/0003-version-retention';
 import { operations } from './migrations/0004-operations';
 import { maintenance } from './migrations/0005-maintenance';
 import { drains } from './migrations/0006-drains';
+import { distributions } from './migrations/0007-distributions';
 
 /** One additive change of the schema. Its name never changes once it was released. */
 export interface Migration {
@@ -23,6 +24,7 @@ const coreMigrations: readonly Migration[] = [
   operations,
   maintenance,
   drains,
+  distributions,
 ];
 
 /** An advisory lock of PostgreSQL, so that several processes may migrate at once; the number is arbitrary. */

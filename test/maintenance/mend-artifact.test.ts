@@ -6,7 +6,7 @@ import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 
 import { mendArtifact } from '../../activities/mend-artifact';
-import type { SourceRemotes } from '../../activities/source-remotes';
+import type { SourceRemotes } from '../../src/fetching/source-remotes';
 import { findFault } from '../../src/consistency/artifact-file';
 import type { Fault } from '../../src/consistency/artifact-file';
 import { FileStorage } from '../../src/storage/file-storage';

@@ -1,22 +1,35 @@
-import type { PoolMember } from '../src/downloads/download-pool';
-import type { RemoteConnection } from '../src/downloads/remote';
-import { RemoteClient } from '../src/downloads/remote-client';
-import { connectionOf } from '../src/models/remote-secrets';
-import { Remote } from '../src/models/repository-models';
-import { RemoteNotFound } from '../src/repositories/errors';
-import type { ActivityDependencies } from './dependencies';
+import type { DownloadPools, PoolMember } from '../downloads/download-pool';
+import type { RemoteConnection } from '../downloads/remote';
+import { RemoteClient } from '../downloads/remote-client';
+import { connectionOf } from '../models/remote-secrets';
+import type { SecretBox } from '../models/remote-secrets';
+import { Remote } from '../models/repository-models';
+import { RemoteNotFound } from '../repositories/errors';
+import type { Settings } from '../settings';
 
-interface SourceRemote {
+/** A remote that is open. */
+export interface SourceRemote {
   readonly connection: RemoteConnection;
   readonly client: RemoteClient;
   readonly pool: PoolMember;
 }
 
-/** The remotes that artifacts are downloaded again from, each opened at its first use, with its own settings and limits. */
+/** What remotes are opened with. */
+export interface SourceDependencies {
+  readonly pools: DownloadPools;
+  readonly secrets: Pick<SecretBox, 'open'>;
+  readonly settings: Pick<Settings, 'allowedFilePaths'>;
+}
+
+/** The remotes that files are fetched from outside of a sync, each opened at its first use, with its own settings and limits. */
 export class SourceRemotes {
   private readonly opened = new Map<string, Promise<SourceRemote>>();
 
-  constructor(private readonly dependencies: ActivityDependencies) {}
+  /** @param purpose - as `repair`; what has the same purpose shares each remote's limits in this process */
+  constructor(
+    private readonly dependencies: SourceDependencies,
+    private readonly purpose: string,
+  ) {}
 
   /** @throws {@link RemoteNotFound}, {@link UnusableRemote}, {@link InvalidSetting} where its secrets cannot be read */
   open(remoteId: string): Promise<SourceRemote> {
@@ -40,6 +53,6 @@ export class SourceRemotes {
     const connection = connectionOf(remote, secrets);
     const client = new RemoteClient(connection, settings);
     const share = { slots: connection.downloadConcurrency, requestsPerSecond: connection.rateLimit };
-    return { connection, client, pool: pools.join(`repair of remote ${remoteId}`, share) };
+    return { connection, client, pool: pools.join(`${this.purpose} from remote ${remoteId}`, share) };
   }
 }
