@@ -26,6 +26,10 @@ export interface Settings {
   readonly logLevel: LogLevel;
   /** Where a worker answers for those who watch it; absent: nowhere. */
   readonly httpAddress?: { readonly host: string; readonly port: number };
+  /** Where clients find the content app, for urls that are shown: scheme, host and port. */
+  readonly contentOrigin: string;
+  /** Whether the content app believes a proxy in front of it what the client's certificate is. */
+  readonly contentTrustProxy: boolean;
   /** Whether traces are sent: OpenTelemetry's own variables say where to, and how. */
   readonly tracing: boolean;
   /** Temporal's worker deployment versioning; absent: off. */
@@ -74,6 +78,8 @@ export function readSettings(environment: Environment = process.env): Settings {
     },
     logLevel: readLogLevel(env),
     ...readHttpAddress(env),
+    contentOrigin: readOrigin(env, 'PENSTOCK_CONTENT_ORIGIN', 'http://127.0.0.1:24816'),
+    contentTrustProxy: readBoolean(env, 'PENSTOCK_CONTENT_TRUST_PROXY'),
     tracing:
       Boolean(env.OTEL_EXPORTER_OTLP_ENDPOINT ?? env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) &&
       env.OTEL_SDK_DISABLED?.toLowerCase() !== 'true',
@@ -176,6 +182,20 @@ function readLogLevel(env: Environment): LogLevel {
     expected,
     found: given,
   });
+}
+
+function readOrigin(env: Environment, name: string, standard: string): string {
+  const given = env[name] ?? standard;
+  const url = URL.canParse(given) ? new URL(given) : undefined;
+  if (url && /^https?:$/.test(url.protocol) && [url.origin, `${url.origin}/`].includes(url.href)) return url.origin;
+  throw new InvalidSetting(
+    `${name} must be http:// or https:// with a host, and a port if need be, as https://mirror.example; found "${withoutUser(given)}".`,
+    { expected: 'https://host', found: withoutUser(given) },
+  );
+}
+
+function withoutUser(url: string): string {
+  return url.replace(/[^/]*@/, '…@');
 }
 
 function readHttpAddress(env: Environment): Pick<Settings, 'httpAddress'> {

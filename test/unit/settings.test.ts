@@ -26,6 +26,8 @@ describe('the settings', () => {
       allowWeakDigests: false,
       ports: { postgres: 15432, temporal: 17233, ui: 18233 },
       logLevel: 'warn',
+      contentOrigin: 'http://127.0.0.1:24816',
+      contentTrustProxy: false,
       tracing: false,
     });
   });
