@@ -3,6 +3,7 @@ import type { PoolClient } from 'pg';
 import { Sequelize } from 'sequelize';
 
 import { initContentModels } from './content-models';
+import { initDistributionModels } from './distribution-models';
 import { initRepositoryModels } from './repository-models';
 import { initSyncModels } from './sync-models';
 
@@ -47,6 +48,7 @@ export function openDatabase(url: string, options: { readonly connections?: numb
   });
   initRepositoryModels(sequelize);
   initContentModels(sequelize);
+  initDistributionModels(sequelize);
   initSyncModels(sequelize);
   return {
     pool,

@@ -23,9 +23,9 @@ export class RemoteNotFound extends PenstockError {
   }
 }
 
-/** A remote or a repository with this name is there already. */
+/** A remote, a repository or a distribution with this name is there already. */
 export class AlreadyExists extends PenstockError {
-  constructor(kind: 'remote' | 'repository', name: string) {
+  constructor(kind: 'remote' | 'repository' | 'distribution', name: string) {
     super(`There is a ${kind} "${name}" already. "penstock ${kind} update ${name}" changes it.`, { [kind]: name });
   }
 }

@@ -4,12 +4,12 @@ import { InvalidValue } from './errors';
 const longestName = 200;
 
 /**
- * Checks the name of a remote or a repository: any text on one line, but for what would mean something else in a path, a
+ * Checks the name of a remote, a repository, a distribution or a token: any text on one line, but for what would mean something else in a path, a
  * workflow id or on a command line.
  *
  * @throws {@link InvalidValue}
  */
-export function checkName(kind: 'remote' | 'repository', name: string): string {
+export function checkName(kind: 'remote' | 'repository' | 'distribution' | 'token', name: string): string {
   const fault = faultOfName(name);
   if (fault === undefined) return name;
   throw new InvalidValue(`name of a ${kind}`, `${fault}; found ${JSON.stringify(name.slice(0, 200))}.`, {

@@ -103,6 +103,7 @@ describe('the schema', () => {
       '0004-operations',
       '0005-maintenance',
       '0006-drains',
+      '0007-distributions',
       'file/0001-file-contents',
     ]);
     await expect(migrate(sequelize, plugins)).resolves.toEqual([]);

@@ -22,7 +22,13 @@ describe('a database of an earlier Penstock', () => {
 
   it('gets what is new, and keeps all that it has, a sync in the middle too', async () => {
     const { pool, sequelize } = database;
-    const added = ['0003-version-retention', '0004-operations', '0005-maintenance', '0006-drains'];
+    const added = [
+      '0003-version-retention',
+      '0004-operations',
+      '0005-maintenance',
+      '0006-drains',
+      '0007-distributions',
+    ];
     await pool.query('create table schema_migrations (name text primary key, applied_at timestamptz default now())');
     for (const { name, sql } of allMigrations(plugins).filter((each) => !added.includes(each.name))) {
       await pool.query(sql);
