@@ -148,10 +148,11 @@ function addDelete(repository: Command): void {
       const { database, client } = await context.open({ temporal: true });
       await findRepository(name);
       if (await findRunning(client, name)) throw refuseWhileSyncing(name, 'deleted');
-      await deleteRepository(database, name);
+      const served = await deleteRepository(database, name);
       context.output.result({ deleted: name }, () =>
         context.output.quiet ? [] : [`Repository "${name}" is deleted.`],
       );
+      for (const distribution of served) context.output.warn(`Distribution "${distribution}" serves nothing now.`);
     }),
   );
   withExamples(command, [['penstock repository delete files', '']]);

@@ -1,7 +1,8 @@
-import { UniqueConstraintError, col, fn } from 'sequelize';
+import { Op, UniqueConstraintError, col, fn } from 'sequelize';
 import type { Transaction } from 'sequelize';
 
 import type { Database } from '../models/database';
+import { Distribution } from '../models/distribution-models';
 import { Remote, Repository, RepositoryVersion } from '../models/repository-models';
 import { CannotSync, RepositoryNotFound } from '../models/sync-errors';
 import type { PluginRegistry } from '../plugins';
@@ -103,12 +104,24 @@ export async function updateRepository(
  * Deletes a repository with its versions and syncs; contents and artifacts stay. The caller has made sure that no workflow
  * syncs it.
  *
- * @throws {@link RepositoryNotFound}, {@link InUse}
+ * @returns the names of the distributions that served it, and serve nothing now.
+ * @throws {@link RepositoryNotFound}
  */
-export async function deleteRepository({ sequelize }: Database, name: string): Promise<void> {
-  await sequelize.transaction(async (transaction) => {
+export async function deleteRepository({ sequelize }: Database, name: string): Promise<string[]> {
+  return sequelize.transaction(async (transaction) => {
     const repository = await findRepository(name, transaction);
+    const versions = await RepositoryVersion.findAll({
+      attributes: ['id'],
+      where: { repositoryId: repository.id },
+      transaction,
+    });
+    const served = await Distribution.findAll({
+      where: { [Op.or]: { repositoryId: repository.id, versionId: versions.map(({ id }) => id) } },
+      order: ['name'],
+      transaction,
+    });
     await repository.destroy({ transaction });
+    return served.map((distribution) => distribution.name);
   });
 }
 

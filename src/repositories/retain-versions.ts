@@ -24,24 +24,29 @@ export async function setRetention({ pool }: Database, repository: string, versi
 }
 
 /**
- * Deletes the oldest complete versions of a locked repository beyond those that it keeps; those stay as they are.
+ * Deletes the oldest complete versions of a locked repository beyond those that it keeps; those stay as they are, and so do
+ * versions that a distribution points to.
  *
  * @returns how many versions were deleted.
  */
 export async function retainVersions(client: PoolClient, repositoryId: string): Promise<number> {
-  // A limit of null is none: then the oldest version is kept, and nothing is below it.
-  const { rows } = await client.query<{ oldest: number; below: number }>(
-    `select kept.oldest, count(*)::int as below
-       from (select min(number) as oldest
-               from (select number from repository_versions where repository_id = $1 and complete
-                      order by number desc
-                      limit (select retain_repo_versions from repositories where id = $1)) newest) kept
-       join repository_versions version on version.repository_id = $1 and version.number < kept.oldest
-      group by kept.oldest`,
+  // Each run of versions that go is squashed into the kept one above it; the newest is always kept.
+  const { rows } = await client.query<{ first: number; next: number; versions: number }>(
+    `with version as (
+       select version.number,
+              exists (select from distributions where version_id = version.id)
+                or row_number() over (order by version.number desc) <= coalesce(repository.retain_repo_versions, 2147483647) as kept
+         from repositories repository
+         join repository_versions version on version.repository_id = repository.id and version.complete
+        where repository.id = $1
+     )
+     select min(number) as first, next, count(*)::int as versions
+       from (select number, kept, min(number) filter (where kept) over (order by number desc) as next from version) run
+      where not kept
+      group by next
+      order by next`,
     [repositoryId],
   );
-  const [found] = rows;
-  if (!found) return 0;
-  await squashVersions(client, repositoryId, 0, found.oldest);
-  return found.below;
+  for (const { first, next } of rows) await squashVersions(client, repositoryId, first, next);
+  return rows.reduce((deleted, { versions }) => deleted + versions, 0);
 }
