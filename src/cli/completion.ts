@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 
 import { findServices } from '../embedded/services';
 import { openDatabase } from '../models/database';
+import { Distribution } from '../models/distribution-models';
 import { Remote, Repository } from '../models/repository-models';
 import { readSettings } from '../settings';
 import { withExamples } from './command';
@@ -28,8 +29,8 @@ export async function addCompletion(program: Command, argv: readonly string[]): 
   for (const [path, each] of completions.commands) {
     const [subject] = path.split(' ');
     const first = [...each.arguments.keys()][0];
-    const known = subject === 'remote' ? names.remotes : names.repositories;
-    if (!first || !['remote', 'repository', 'sync', 'version', 'content'].includes(subject ?? '')) continue;
+    const known = namesFor(subject ?? '', names);
+    if (!first || !known) continue;
     if (path.endsWith(' create') || path === 'content show') continue;
     each.argument(first, (complete) => {
       for (const name of known) complete(name, '');
@@ -37,14 +38,23 @@ export async function addCompletion(program: Command, argv: readonly string[]): 
   }
 }
 
+/** What the first argument of a command names. */
+function namesFor(subject: string, names: Names): readonly string[] | undefined {
+  if (subject === 'remote') return names.remotes;
+  if (subject === 'distribution') return names.distributions;
+  return ['repository', 'sync', 'version', 'content'].includes(subject) ? names.repositories : undefined;
+}
+
 interface Names {
   readonly repositories: readonly string[];
   readonly remotes: readonly string[];
+  readonly distributions: readonly string[];
 }
+
+const none: Names = { repositories: [], remotes: [], distributions: [] };
 
 /** The names that there are, where services run; none where they do not, or are slow. */
 async function readNames(): Promise<Names> {
-  const none: Names = { repositories: [], remotes: [] };
   const late = sleep(patience, none, { ref: false });
   return Promise.race([late, queryNames().catch(() => none)]);
 }
@@ -52,14 +62,19 @@ async function readNames(): Promise<Names> {
 async function queryNames(): Promise<Names> {
   const settings = readSettings();
   const found = await findServices({ ...settings, temporalGiven: true });
-  if (!found) return { repositories: [], remotes: [] };
+  if (!found) return none;
   const database = openDatabase(found.databaseUrl, { connections: 1 });
   try {
-    const [repositories, remotes] = await Promise.all([
+    const [repositories, remotes, distributions] = await Promise.all([
       Repository.findAll({ attributes: ['name'], order: ['name'], limit: 500 }),
       Remote.findAll({ attributes: ['name'], order: ['name'], limit: 500 }),
+      Distribution.findAll({ attributes: ['name'], order: ['name'], limit: 500 }),
     ]);
-    return { repositories: repositories.map(({ name }) => name), remotes: remotes.map(({ name }) => name) };
+    return {
+      repositories: repositories.map(({ name }) => name),
+      remotes: remotes.map(({ name }) => name),
+      distributions: distributions.map(({ name }) => name),
+    };
   } finally {
     await database.close();
   }

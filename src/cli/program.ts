@@ -13,6 +13,7 @@ const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   remote: async () => (await import('./remote.js')).remoteCommand,
   repository: async () => (await import('./repository.js')).repositoryCommand,
   version: async () => (await import('./version.js')).versionCommand,
+  distribution: async () => (await import('./distribution.js')).distributionCommand,
   content: async () => (await import('./content.js')).contentCommand,
   check: async () => (await import('./check.js')).checkCommand,
   repair: async () => (await import('./repair.js')).repairCommand,

@@ -155,7 +155,8 @@ function readSeconds(value: string): number {
   throw new InvalidArgumentError('Expected seconds above 0, such as 30 or 0.5.');
 }
 
-async function readFileOf(option: string, file: string | undefined): Promise<string | undefined> {
+/** The text of a file that an option names, `-` being stdin. @throws {@link WrongUsage} */
+export async function readFileOf(option: string, file: string | undefined): Promise<string | undefined> {
   if (file === undefined) return undefined;
   try {
     return file === '-' ? await text(process.stdin) : await readFile(file, 'utf8');
