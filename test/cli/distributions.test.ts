@@ -34,6 +34,8 @@ it('serves a repository below a path, and shows where', async () => {
     ...{ name: 'böök shelf', basePath: 'a/bücher', repository: 'files', version: null, serves: 0, guard: null },
     ...{ url: 'https://mirror.example/pulp/content/a/b%C3%BCcher/', tokens: 0 },
   });
+  const completed = await penstock.run(['complete', '--', 'distribution', 'token', 'add', '']);
+  expect(completed.stdout).toContain('böök shelf');
   const overlapping = await penstock.run(['distribution', 'create', 'other', '--base-path', 'a']);
   expect(overlapping.stderr).toContain('lies above "a/bücher", the base path of distribution "böök shelf"');
   expect(overlapping.status).toBe(1);

@@ -104,6 +104,26 @@ describe('the settings', () => {
   );
 
   it.each([
+    ['https://mirror.example', 'https://mirror.example'],
+    ['HTTP://Mirror.example:8080/', 'http://mirror.example:8080'],
+    ['https://[::1]:443', 'https://[::1]'],
+  ])('take %j for where clients find the content app', (given, contentOrigin) => {
+    expect(readSettings({ PENSTOCK_CONTENT_ORIGIN: given })).toMatchObject({ contentOrigin });
+  });
+
+  it.each([
+    'mirror.example',
+    'ftp://mirror.example',
+    'https://mirror.example/pulp',
+    'https://x?y',
+    'https://me:hunter2@x',
+  ])('refuse %j for where clients find the content app', (given) => {
+    const refusal = refusalOf({ PENSTOCK_CONTENT_ORIGIN: given });
+    expect(refusal).toContain('PENSTOCK_CONTENT_ORIGIN must be http:// or https:// with a host');
+    expect(refusal).not.toContain('hunter2');
+  });
+
+  it.each([
     [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' }, true],
     [{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://collector:4318/v1/traces' }, true],
     [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318', OTEL_SDK_DISABLED: 'true' }, false],
