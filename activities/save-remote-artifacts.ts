@@ -1,3 +1,4 @@
+import { digestNames } from '../src/downloads/digests';
 import type { ActivityDependencies } from './dependencies';
 import { StageAttempt } from './stage';
 import type { BatchTally, StageInput } from './stage';
@@ -14,11 +15,16 @@ export const saveRemoteArtifacts =
     });
   };
 
-/** The set: the artifacts of the batch's saved units whose source is not recorded; ordered, so that no two syncs deadlock. */
+const promises = ['size', ...digestNames];
+
+/**
+ * The set: the artifacts of the batch's saved units whose source is not recorded; ordered, so that no two syncs deadlock. What
+ * was known of a file stays known where it is no longer declared, as the file of a content never changes.
+ */
 const upsertRemoteArtifacts = `
-  insert into remote_artifacts (content_artifact_id, remote_id, urls, size, sha256, sha512, sha384, sha224, sha1, md5)
-  select distinct on (attached.id) attached.id, sync.remote_id, staged.urls, staged.size,
-         staged.sha256, staged.sha512, staged.sha384, staged.sha224, staged.sha1, staged.md5
+  insert into remote_artifacts (content_artifact_id, remote_id, urls, ${promises.join(', ')})
+  select distinct on (attached.id) attached.id, sync.remote_id, staged.urls,
+         ${promises.map((name) => `staged.${name}`).join(', ')}
     from whole_units unit
     join staged_artifacts staged on staged.unit_id = unit.id
     join content_artifacts attached
@@ -27,9 +33,10 @@ const upsertRemoteArtifacts = `
    where unit.batch_id = $1 and unit.known and not staged.sourced
    order by attached.id, unit.id
   on conflict (content_artifact_id, remote_id) do update
-     set urls = excluded.urls, size = excluded.size, sha256 = excluded.sha256, sha512 = excluded.sha512,
-         sha384 = excluded.sha384, sha224 = excluded.sha224, sha1 = excluded.sha1, md5 = excluded.md5
-   where remote_artifacts.urls <> excluded.urls`;
+     set urls = excluded.urls, failed_until = null,
+         ${promises.map((name) => `${name} = coalesce(excluded.${name}, remote_artifacts.${name})`).join(', ')}
+   where remote_artifacts.urls <> excluded.urls
+      or ${promises.map((name) => `remote_artifacts.${name} <> excluded.${name} or (remote_artifacts.${name} is null and excluded.${name} is not null)`).join('\n      or ')}`;
 
 const markSourced = `
   update staged_artifacts staged set sourced = true

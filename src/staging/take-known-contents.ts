@@ -46,7 +46,8 @@ const attachedArtifacts = `
      set artifact_id = coalesce(staged.artifact_id, attached.artifact_id), attached = true, error = null,
          sourced = exists (select from remote_artifacts source
                             where source.content_artifact_id = attached.id and source.remote_id = attached.remote_id
-                              and source.urls = staged.urls)
+                              and source.urls = staged.urls
+                              and ${['size', ...digestNames].map((name) => `(staged.${name} is null or source.${name} = staged.${name})`).join(' and ')})
     from (select unit.id as unit_id, content_artifact.id, content_artifact.relative_path, content_artifact.artifact_id,
                  ${digestNames.map((name) => `artifact.${name}`).join(', ')}, artifact.size, sync.remote_id
             from staged_units unit
