@@ -1,17 +1,14 @@
-import { createHash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
-import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 
 import { log } from '@temporalio/activity';
 
-import type { StoredFile, WantedArtifact } from '../src/downloads/download-artifact';
+import type { WantedArtifact } from '../src/downloads/download-artifact';
 import { downloadArtifact } from '../src/downloads/download-artifact';
 import { digestNames } from '../src/downloads/digests';
 import type { Digests } from '../src/downloads/digests';
 import type { Wait } from '../src/downloads/retries';
 import { PenstockError } from '../src/errors';
-import { artifactKey } from '../src/storage/storage';
+import { findWholeFile } from '../src/storage/find-whole-file';
 import { StorageFull } from '../src/storage/storage-full';
 import { activitySignal } from './activity-signal';
 import type { ActivityDependencies } from './dependencies';
@@ -82,7 +79,7 @@ async function downloadAll(
     pool,
     observer,
     storage,
-    findStored,
+    findStored: (digests: Digests, size: number | undefined) => findWholeFile(storage, digests, size, signal),
     signal,
     maxRetries: connection.maxRetries,
     allowWeakDigests: settings.allowWeakDigests,
@@ -118,15 +115,6 @@ async function downloadAll(
     if (lanes.length < mostLanes) lanes.push(lane());
   };
 
-  async function findStored({ sha256 }: Digests, size: number | undefined): Promise<StoredFile | undefined> {
-    if (sha256 === undefined) return undefined;
-    const stored = await storage.sizeOf(artifactKey(sha256));
-    if (stored === undefined || (size !== undefined && size !== stored)) return undefined;
-    // No row vouches for it: the machine may have lost power before its bytes were on the disk.
-    const whole = (await hashOf(storage.read(artifactKey(sha256)), signal)) === sha256;
-    return whole ? { sha256, size: stored } : undefined;
-  }
-
   /** Lanes that are added meanwhile are waited for as well. */
   async function allLanes(): Promise<void> {
     for (const each of lanes) await each;
@@ -144,12 +132,6 @@ async function downloadAll(
     await record.flush().catch(() => undefined);
     throw error;
   }
-}
-
-async function hashOf(stream: Readable, signal: AbortSignal): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(stream, hash, { signal });
-  return hash.digest('hex');
 }
 
 function asWanted({ urls, size, ...row }: Omit<WantedRow, 'unitId' | 'path'>): WantedArtifact {

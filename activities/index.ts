@@ -5,11 +5,13 @@ import { completeVersion } from './complete-version';
 import type { ActivityDependencies } from './dependencies';
 import { discoverContents } from './discover-contents';
 import { downloadArtifacts } from './download-artifacts';
+import { downloadBatch, endDownload, openDownload } from './download-version';
 import { noteSync } from './note-sync';
 import { openVersion } from './open-version';
 import { ownStageActivities } from './own-stage';
 import { queryExistingArtifacts } from './query-existing-artifacts';
 import { queryExistingContents } from './query-existing-contents';
+import { endReclaim, openReclaim, reclaimBatch } from './reclaim-storage';
 import { reopenFailures } from './reopen-failures';
 import { endRepair, openRepair, repairBatch } from './repair-artifacts';
 import { resolveContentFutures } from './resolve-content-futures';
@@ -46,6 +48,12 @@ export function createActivities(dependencies: ActivityDependencies) {
     openCleaning: openCleaning(dependencies),
     cleanBatch: cleanBatch(dependencies),
     endCleaning: endCleaning(dependencies),
+    openDownload: openDownload(dependencies),
+    downloadBatch: downloadBatch(dependencies),
+    endDownload: endDownload(dependencies),
+    openReclaim: openReclaim(dependencies),
+    reclaimBatch: reclaimBatch(dependencies),
+    endReclaim: endReclaim(dependencies),
   };
 }
 

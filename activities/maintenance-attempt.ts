@@ -7,23 +7,23 @@ import { currentFence, currentWorkflow } from './current-workflow';
 import { StaleAttempt, notCurrent } from './stage';
 
 /** The tables that hold how far maintenance is. */
-export type MaintenanceTable = 'repairs' | 'cleanings';
+export type MaintenanceTable = 'repairs' | 'cleanings' | 'downloads' | 'reclaims';
 
 /** Milliseconds after which an activity comes back, so that its workflow can be paused and canceled between two. */
 export const turn = 5000;
 
-/** How a repair or a cleaning has ended. */
+/** How maintenance has ended. */
 export interface MaintenanceEnd {
   readonly id: string;
   readonly state: 'completed' | 'failed' | 'canceled';
   readonly error: SyncFailure | null;
 }
 
-/** One attempt of an activity at a repair or a cleaning. Its fence is the time at which Temporal scheduled it, as for a stage's. */
+/** One attempt of an activity at maintenance. Its fence is the time at which Temporal scheduled it, as for a stage's. */
 export class MaintenanceAttempt {
   private constructor(
     readonly pool: Pool,
-    private readonly table: MaintenanceTable,
+    readonly table: MaintenanceTable,
     readonly id: string,
     private readonly fence: number,
   ) {}
@@ -74,7 +74,7 @@ export async function endTerminated(client: PoolClient, table: MaintenanceTable)
   );
 }
 
-/** Notes how a repair or a cleaning has ended; where it has ended already, nothing. */
+/** Notes how maintenance has ended; where it has ended already, nothing. */
 export async function endMaintenance(
   pool: Pool,
   table: MaintenanceTable,

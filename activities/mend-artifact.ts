@@ -1,13 +1,11 @@
 import { findFault } from '../src/consistency/artifact-file';
 import type { ArtifactRow, Fault } from '../src/consistency/artifact-file';
 import { digestNames } from '../src/downloads/digests';
-import { downloadArtifact } from '../src/downloads/download-artifact';
-import { PenstockError } from '../src/errors';
+import { downloadFromSources } from '../src/fetching/download-from-sources';
 import type { SourceRemotes } from '../src/fetching/source-remotes';
 import type { ArtifactSource } from '../src/repairing/repair';
 import { artifactKey, corruptedKey } from '../src/storage/storage';
 import type { Storage } from '../src/storage/storage';
-import { StorageFull } from '../src/storage/storage-full';
 
 /** What mends artifacts. */
 export interface Mending {
@@ -31,23 +29,14 @@ export async function mendArtifact(
   const { storage, remotes, signal } = mending;
   const { artifact, kind, found } = fault;
   const digests = Object.fromEntries(digestNames.flatMap((name) => (artifact[name] ? [[name, artifact[name]]] : [])));
-  const reasons: string[] = [];
-  for (const { remoteId, urls } of sources) {
-    try {
-      const { client, pool, connection } = await remotes.open(remoteId);
-      const { maxRetries } = connection;
-      const wanted = { urls, digests, size: artifact.size };
-      await downloadArtifact(wanted, { client, pool, storage, signal, maxRetries, alone: true });
-      return undefined;
-    } catch (error) {
-      if (signal.aborted || !(error instanceof PenstockError) || error instanceof StorageFull) throw error;
-      reasons.push(error.message);
-    }
-  }
+  const wanted = sources.map((source) => ({ ...source, digests, size: artifact.size }));
+  const downloaded = await downloadFromSources(wanted, { remotes, storage, signal, alone: true });
+  if ('file' in downloaded) return undefined;
+  const { reasons } = downloaded;
   if (kind === 'artifactFileUnreadable')
     return [`Its file cannot be read (${found}), and stays.`, ...reasons].join('\n');
   if (await setAside(mending, artifact)) return undefined;
-  return reasons.length > 0 ? reasons.join('\n') : 'No remote is known that has it.';
+  return reasons.join('\n');
 }
 
 /** Returns whether the file is whole after all: a sync may have replaced it while it was looked for. */

@@ -27,16 +27,26 @@ export async function requireRoom(place: Place, syncId: string, bytes: number): 
     [syncId],
   );
   const message = describeLack(bytes, found);
-  const details = { expected: `${bytes} bytes`, found: `${found} bytes` };
+  const details = detailsOf(bytes, found);
   throw rows.length > 0 ? new StorageFull(message, details) : new NotEnoughRoom(message, details);
 }
 
+/** Makes sure, before anything is downloaded, that the storage has room for it. @throws {@link NotEnoughRoom} */
+export async function requireRoomFirst(place: Pick<Place, 'storage'>, bytes: number): Promise<void> {
+  const found = await roomFor(place, bytes);
+  if (found !== undefined) throw new NotEnoughRoom(describeLack(bytes, found), detailsOf(bytes, found));
+}
+
 /** The bytes that there is room for, where those are too few. */
-async function roomFor({ storage }: Place, bytes: number): Promise<number | undefined> {
+async function roomFor({ storage }: Pick<Place, 'storage'>, bytes: number): Promise<number | undefined> {
   const room = bytes > 0 ? await storage.room() : undefined;
   if (!room) return undefined;
   const available = Math.max(0, Math.floor(room.free - Math.min(room.total * margin.share, margin.most)));
   return bytes > available ? available : undefined;
+}
+
+function detailsOf(bytes: number, found: number) {
+  return { expected: `${bytes} bytes`, found: `${found} bytes` };
 }
 
 /**

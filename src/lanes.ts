@@ -1,21 +1,31 @@
 /**
  * Works on items, so many at once. After an error no more are begun; it is thrown once all that were begun have ended, so that
  * nothing goes on behind the caller's back.
+ *
+ * @param work - may add a lane, where its own only waits
  */
-export async function inLanes<T>(items: Iterable<T>, lanes: number, work: (item: T) => Promise<void>): Promise<void> {
+export async function inLanes<T>(
+  items: Iterable<T>,
+  lanes: number,
+  work: (item: T, addLane: () => void) => Promise<void>,
+): Promise<void> {
   const waiting = items[Symbol.iterator]();
-  let failed = false;
-  const lane = async () => {
-    for (let next = waiting.next(); !next.done && !failed; next = waiting.next()) {
-      try {
-        await work(next.value);
-      } catch (error) {
-        failed = true;
-        throw error;
+  const failures: unknown[] = [];
+  const running: Promise<void>[] = [];
+  const lane = async (): Promise<void> => {
+    try {
+      for (let next = waiting.next(); !next.done && failures.length === 0; next = waiting.next()) {
+        await work(next.value, addLane);
       }
+    } catch (error) {
+      failures.push(error);
     }
   };
-  for (const result of await Promise.allSettled(Array.from({ length: lanes }, lane))) {
-    if (result.status === 'rejected') throw result.reason;
-  }
+  const addLane = (): void => {
+    running.push(lane());
+  };
+  for (let number = 0; number < lanes; number += 1) addLane();
+  // Lanes that are added meanwhile are waited for as well.
+  for (const each of running) await each;
+  if (failures.length > 0) throw failures[0];
 }

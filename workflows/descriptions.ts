@@ -1,6 +1,8 @@
 import type { BatchTally } from '../activities/stage';
 import type { RepairProgress } from '../src/repairing/repair';
 import type { CleaningProgress } from '../src/cleaning/cleaning';
+import type { DownloadProgress } from '../src/fetching/version-download';
+import type { ReclaimProgress } from '../src/reclaiming/reclaim';
 import type { SyncProgress } from './messages';
 
 /** The Markdown that the Web UI shows of a running sync; the most important lines first, as it cuts after a few. */
@@ -40,6 +42,29 @@ export function describeCleaning({ dryRun, phase, contents, artifacts, files, by
   return [
     `**${phase === 'over' ? 'Over' : `Cleaning ${phase}`}**${dryRun ? ', as a dry run' : ''}`,
     `${dryRun ? 'Would free' : 'Freed'} ${count(contents)} contents, ${count(artifacts)} artifacts, ${count(files)} files, ${formatBytes(bytes)}`,
+  ].join('\n\n');
+}
+
+/** The Markdown that the Web UI shows of a download. */
+export function describeDownload({
+  over,
+  repository,
+  version,
+  total,
+  totalBytes,
+  ...download
+}: DownloadProgress): string {
+  return [
+    `**${over ? 'Over' : 'Fetching'}** version ${count(version)} of ${repository}: ${count(download.fetched)} of ${count(total)} files, ${formatBytes(download.fetchedBytes)} of ${formatBytes(totalBytes)}`,
+    `${count(download.failed)} could not be had`,
+  ].join('\n\n');
+}
+
+/** The Markdown that the Web UI shows of a reclaim. */
+export function describeReclaim({ dryRun, over, contents, files, bytes }: ReclaimProgress): string {
+  return [
+    `**${over ? 'Over' : 'Reclaiming'}**${dryRun ? ', as a dry run' : ''}`,
+    `${dryRun ? 'Would free' : 'Freed'} ${count(files)} files, ${formatBytes(bytes)}; ${count(contents)} paths are on demand`,
   ].join('\n\n');
 }
 

@@ -1,3 +1,5 @@
 export { cleanStorage } from './clean-storage';
+export { downloadVersion } from './download-version';
+export { reclaimStorage } from './reclaim-storage';
 export { repairArtifacts } from './repair-artifacts';
 export { syncRepository } from './sync-repository';

@@ -25,15 +25,19 @@ export interface CleaningProgress extends Freed {
   readonly cursor: string;
 }
 
-/** A cleaning at work. */
-export interface Cleaning {
+/** What removes: a cleaning, or a reclaim. */
+export interface Removal {
   readonly pool: Pool;
   readonly storage: Storage;
   readonly attempt: MaintenanceAttempt;
-  readonly dryRun: boolean;
   /** What is as old as this, or younger, stays. */
   readonly before: Date;
   readonly signal: AbortSignal;
+}
+
+/** A cleaning at work. */
+export interface Cleaning extends Removal {
+  readonly dryRun: boolean;
 }
 
 /** Does a part of a phase from the cursor on, and returns where to go on; `undefined`: the phase is over. */
@@ -57,17 +61,25 @@ export async function readCleaning(
 }
 
 /** Adds to what is freed. */
-export async function noteFreed(client: PoolClient, { attempt }: Cleaning, freed: Partial<Freed>): Promise<void> {
+export async function noteFreed(
+  client: PoolClient,
+  { attempt }: Pick<Removal, 'attempt'>,
+  freed: Partial<Freed>,
+): Promise<void> {
   await client.query(
-    `update cleanings set contents = contents + $2, artifacts = artifacts + $3, files = files + $4, bytes = bytes + $5
+    `update ${attempt.table} set contents = contents + $2, artifacts = artifacts + $3, files = files + $4, bytes = bytes + $5
       where id = $1`,
     [attempt.id, freed.contents ?? 0, freed.artifacts ?? 0, freed.files ?? 0, freed.bytes ?? 0],
   );
 }
 
 /** Notes where a later attempt goes on. */
-export async function noteCursor(client: PoolClient, { attempt }: Cleaning, cursor: string): Promise<void> {
-  await client.query('update cleanings set cursor = $2 where id = $1', [attempt.id, cursor]);
+export async function noteCursor(
+  client: PoolClient,
+  { attempt }: Pick<Removal, 'attempt'>,
+  cursor: string,
+): Promise<void> {
+  await client.query(`update ${attempt.table} set cursor = $2 where id = $1`, [attempt.id, cursor]);
 }
 
 /** What is staged for a sync that is over holds nothing any more; it gets some time to tidy up behind itself. */

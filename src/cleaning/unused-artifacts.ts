@@ -36,10 +36,10 @@ export const removeUnusedArtifacts: CleaningStep = async (cleaning, cursor) => {
   }
   const removed = await attempt.transaction(async (client) => {
     const unstaged = await notStaged(client, before, found);
-    const { rows } = await client.query<{ sha256: string }>(removeArtifacts, [unstaged.map(({ id }) => id)]);
-    await noteFreed(client, cleaning, { artifacts: rows.length });
+    const gone = await removeArtifactRows(client, unstaged);
+    await noteFreed(client, cleaning, { artifacts: gone.length });
     await noteCursor(client, cleaning, last);
-    return rows.map(({ sha256 }) => sha256);
+    return gone;
   }, excludeUse);
   await removeArtifactFiles(cleaning, removed);
   return last;
@@ -64,11 +64,12 @@ async function findUnusedArtifacts(pool: Pool, before: Date, page: readonly Arti
   return notStaged(pool, before, free);
 }
 
-async function notStaged(
+/** Of these artifacts, those that no sync has staged which is under way, or may go on. */
+export async function notStaged<Row extends Pick<ArtifactRow, 'id' | 'sha256'>>(
   client: Pick<Pool | PoolClient, 'query'>,
   before: Date,
-  artifacts: readonly ArtifactRow[],
-): Promise<ArtifactRow[]> {
+  artifacts: readonly Row[],
+): Promise<Row[]> {
   if (artifacts.length === 0) return [];
   const { rows } = await client.query<{ id: string | null; stored: string | null; declared: string | null }>(
     stagedAmong,
@@ -86,6 +87,15 @@ const stagedAmong = `
     join syncs sync on sync.id = batch.sync_id
    where (staged.artifact_id = any($2::bigint[]) or staged.stored_sha256 = any($3::text[]) or staged.sha256 = any($3::text[]))
      and not ${syncIsOver}`;
+
+/** Removes the rows of those that no content has; gives the digests of their files, which are to follow. */
+export async function removeArtifactRows(
+  client: PoolClient,
+  artifacts: readonly Pick<ArtifactRow, 'id'>[],
+): Promise<string[]> {
+  const { rows } = await client.query<{ sha256: string }>(removeArtifacts, [artifacts.map(({ id }) => id)]);
+  return rows.map(({ sha256 }) => sha256);
+}
 
 const removeArtifacts = `
   delete from artifacts artifact

@@ -50,11 +50,7 @@ export async function findUnused(
 ): Promise<string[]> {
   const { rows } = await client.query<{ id: string; referrers: string[] }>(notHeld, [before, ids]);
   if (rows.length === 0) return [];
-  const { rows: staged } = await client.query<{ id: string }>(stagedAmong, [
-    before,
-    [...new Set(rows.flatMap(({ referrers }) => referrers))],
-  ]);
-  const inUse = new Set(staged.map(({ id }) => id));
+  const inUse = await findStaged(client, before, [...new Set(rows.flatMap(({ referrers }) => referrers))]);
   return rows.filter(({ referrers }) => !referrers.some((each) => inUse.has(each))).map(({ id }) => id);
 }
 
@@ -77,6 +73,16 @@ const notHeld = `
    group by referrer.asked
   having bool_and(content.old) and bool_and(held.yes is null)
    order by referrer.asked`;
+
+/** Of these contents, those that a sync has staged which is under way, or may go on. */
+export async function findStaged(
+  client: Pick<Pool | PoolClient, 'query'>,
+  before: Date,
+  ids: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const { rows } = await client.query<{ id: string }>(stagedAmong, [before, ids]);
+  return new Set(rows.map(({ id }) => id));
+}
 
 /** A scan of what is staged, once for a page: an index for this alone would cost every sync. */
 const stagedAmong = `

@@ -5,7 +5,7 @@ import { excludeUse } from '../models/use-lock';
 import { artifactKey } from '../storage/storage';
 import type { ListedFile } from '../storage/storage';
 import { noteCursor, noteFreed, syncIsOver } from './cleaning';
-import type { Cleaning, CleaningStep, Freed } from './cleaning';
+import type { Cleaning, CleaningStep, Freed, Removal } from './cleaning';
 
 /** Files that are removed while syncs wait: so many, as what is staged is looked through for each lot. */
 const filesAtOnce = 5000;
@@ -61,10 +61,10 @@ async function removeUnnamed(cleaning: Cleaning, files: readonly ListedFile[]) {
  * write it down: it looks again when it does, under the other side of the lock that is held here.
  */
 export async function removeArtifactFiles(
-  cleaning: Cleaning,
+  removal: Removal,
   sha256s: readonly string[],
 ): Promise<Pick<Freed, 'files' | 'bytes'>> {
-  const { attempt, storage, before } = cleaning;
+  const { attempt, storage, before } = removal;
   let [files, bytes] = [0, 0];
   for (let from = 0; from < sha256s.length; from += filesAtOnce) {
     const freed = await attempt.transaction(async (client) => {
@@ -79,7 +79,7 @@ export async function removeArtifactFiles(
         removed.push(file);
       }
       const sum = sumUp(removed, before);
-      await noteFreed(client, cleaning, sum);
+      await noteFreed(client, removal, sum);
       return sum;
     }, excludeUse);
     files += freed.files;

@@ -9,6 +9,16 @@ import { Remote, Repository } from '../models/repository-models';
 import { readSettings } from '../settings';
 import { withExamples } from './command';
 
+/** Commands whose first argument is the name of a repository. */
+const ofRepositories: ReadonlySet<string> = new Set([
+  'repository',
+  'sync',
+  'version',
+  'content',
+  'download',
+  'reclaim',
+]);
+
 /** Milliseconds for the names; who presses the tab key does not wait longer. */
 const patience = 700;
 
@@ -42,7 +52,7 @@ export async function addCompletion(program: Command, argv: readonly string[]): 
 function namesFor(subject: string, names: Names): readonly string[] | undefined {
   if (subject === 'remote') return names.remotes;
   if (subject === 'distribution') return names.distributions;
-  return ['repository', 'sync', 'version', 'content'].includes(subject) ? names.repositories : undefined;
+  return ofRepositories.has(subject) ? names.repositories : undefined;
 }
 
 interface Names {

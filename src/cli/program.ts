@@ -17,6 +17,8 @@ const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   content: async () => (await import('./content.js')).contentCommand,
   check: async () => (await import('./check.js')).checkCommand,
   repair: async () => (await import('./repair.js')).repairCommand,
+  download: async () => (await import('./download.js')).downloadCommand,
+  reclaim: async () => (await import('./reclaim.js')).reclaimCommand,
   clean: async () => (await import('./clean.js')).cleanCommand,
   drain: async () => (await import('./drain.js')).drainCommand,
   undrain: async () => (await import('./undrain.js')).undrainCommand,

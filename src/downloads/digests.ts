@@ -20,6 +20,10 @@ const hexLength: Readonly<Record<DigestName, number>> = {
 /** Digests for which other bytes with the same digest can be made. */
 const weakDigests: ReadonlySet<DigestName> = new Set(['sha1', 'md5']);
 
+export function isWeakDigest(name: DigestName): boolean {
+  return weakDigests.has(name);
+}
+
 /** A declared digest is not hexadecimal, or not as long as its kind is. */
 export class InvalidDigest extends PenstockError {}
 

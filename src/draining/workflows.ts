@@ -16,7 +16,9 @@ export async function listWorkflows({ client, pool, taskQueue }: DrainPlace): Pr
   const { rows } = await pool.query<{ id: string }>(
     `select workflow_id as id from syncs where state = 'running'
      union select workflow_id from repairs where state = 'running'
-     union select workflow_id from cleanings where state = 'running'`,
+     union select workflow_id from cleanings where state = 'running'
+     union select workflow_id from downloads where state = 'running'
+     union select workflow_id from reclaims where state = 'running'`,
   );
   const ids = new Set(rows.map(({ id }) => id));
   const query = `TaskQueue = '${taskQueue.replaceAll("'", "''")}' and ExecutionStatus = 'Running'`;

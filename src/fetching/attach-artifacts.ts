@@ -1,4 +1,4 @@
-import type { Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 
 import { digestNames } from '../downloads/digests';
 import type { Digests } from '../downloads/digests';
@@ -18,21 +18,19 @@ export interface FetchedFile extends StoredFile {
  * meanwhile stays. Any number of processes may do it at once.
  */
 export async function attachArtifacts(pool: Pool, files: readonly FetchedFile[]): Promise<void> {
-  if (files.length === 0) return;
+  if (files.length > 0) await inTransaction(pool, (client) => attachFetched(client, files), takeIntoUse);
+}
+
+/** The same within a transaction whose first lock is {@link takeIntoUse}. */
+export async function attachFetched(client: PoolClient, files: readonly FetchedFile[]): Promise<void> {
   const columns = digestNames.map((name) =>
     files.map((file) => (name === 'sha256' ? file.sha256 : (file.digests[name] ?? null))),
   );
-  await inTransaction(
-    pool,
-    async (client) => {
-      await client.query(insertArtifacts, [files.map(({ size }) => size), ...columns]);
-      await client.query(attach, [
-        files.map(({ contentArtifactId }) => contentArtifactId),
-        files.map(({ sha256 }) => sha256),
-      ]);
-    },
-    takeIntoUse,
-  );
+  await client.query(insertArtifacts, [files.map(({ size }) => size), ...columns]);
+  await client.query(attach, [
+    files.map(({ contentArtifactId }) => contentArtifactId),
+    files.map(({ sha256 }) => sha256),
+  ]);
 }
 
 const others = digestNames.filter((name) => name !== 'sha256');

@@ -2,18 +2,23 @@ import type { Client } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 
 import type { CleaningRequest } from '../../activities/clean-storage';
+import type { DownloadRequest } from '../../activities/download-version';
+import type { ReclaimRequest } from '../../activities/reclaim-storage';
 import type { RepairRequest } from '../../activities/repair-artifacts';
 import type { CleaningProgress } from '../cleaning/cleaning';
 import { PenstockError } from '../errors';
+import type { DownloadProgress } from '../fetching/version-download';
+import type { ReclaimProgress } from '../reclaiming/reclaim';
 import type { RepairProgress } from '../repairing/repair';
 import { findRunningWorkflow, handleOf } from '../syncs/sync-workflow';
 import type { SyncExecution } from '../syncs/sync-workflow';
 
-/** A kind of maintenance: one workflow at a time for a task queue, by its id. */
+/** A kind of maintenance: one workflow at a time for what it works on, by its id. */
 export interface MaintenanceKind<Request, Result> {
   /** The type of the workflow, as workers know it. */
   readonly type: string;
-  readonly name: 'repair' | 'clean';
+  /** The id of the workflow. */
+  idOf(request: Request, taskQueue: string): string;
   /** What two requests that may share a workflow agree in. */
   scopeOf(request: Request): unknown;
   readonly result?: Result;
@@ -21,13 +26,25 @@ export interface MaintenanceKind<Request, Result> {
 
 export const repairKind: MaintenanceKind<RepairRequest, RepairProgress> = {
   type: 'repairArtifacts',
-  name: 'repair',
+  idOf: (_, taskQueue) => `repair/${taskQueue}`,
   scopeOf: ({ repository, missingOnly }) => ({ repository, missingOnly }),
 };
 
 export const cleanKind: MaintenanceKind<CleaningRequest, CleaningProgress> = {
   type: 'cleanStorage',
-  name: 'clean',
+  idOf: (_, taskQueue) => `clean/${taskQueue}`,
+  scopeOf: (request) => request,
+};
+
+export const downloadKind: MaintenanceKind<DownloadRequest, DownloadProgress> = {
+  type: 'downloadVersion',
+  idOf: ({ repository }) => `download/${repository}`,
+  scopeOf: (request) => request,
+};
+
+export const reclaimKind: MaintenanceKind<ReclaimRequest, ReclaimProgress> = {
+  type: 'reclaimStorage',
+  idOf: ({ repository }) => `reclaim/${repository}`,
   scopeOf: (request) => request,
 };
 
@@ -63,7 +80,7 @@ export async function startOrAttach<Request extends object, Result>(
   request: Request,
   anew = false,
 ): Promise<SyncExecution & { readonly attached: boolean }> {
-  const workflowId = `${kind.name}/${taskQueue}`;
+  const workflowId = kind.idOf(request, taskQueue);
   const scope = kind.scopeOf(request);
   for (;;) {
     const running = await findRunningWorkflow(client, workflowId);

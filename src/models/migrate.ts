@@ -10,6 +10,7 @@ import { operations } from './migrations/0004-operations';
 import { maintenance } from './migrations/0005-maintenance';
 import { drains } from './migrations/0006-drains';
 import { distributions } from './migrations/0007-distributions';
+import { fetchedLater } from './migrations/0008-fetched-later';
 
 /** One additive change of the schema. Its name never changes once it was released. */
 export interface Migration {
@@ -25,6 +26,7 @@ const coreMigrations: readonly Migration[] = [
   maintenance,
   drains,
   distributions,
+  fetchedLater,
 ];
 
 /** An advisory lock of PostgreSQL, so that several processes may migrate at once; the number is arbitrary. */

@@ -6,8 +6,12 @@ import { expect } from '@jest/globals';
 
 import { artifactKey } from '../../src/storage/storage';
 import type { CleaningProgress } from '../../src/cleaning/cleaning';
+import type { DownloadProgress } from '../../src/fetching/version-download';
+import type { ReclaimProgress } from '../../src/reclaiming/reclaim';
 import type { RepairProgress } from '../../src/repairing/repair';
 import type { CleanStorageInput } from '../../workflows/clean-storage';
+import type { DownloadVersionInput } from '../../workflows/download-version';
+import type { ReclaimStorageInput } from '../../workflows/reclaim-storage';
 import type { RepairArtifactsInput } from '../../workflows/repair-artifacts';
 import { inspect } from '../consistency/inspection';
 import { sha256 } from '../harness/file-repository';
@@ -53,6 +57,52 @@ export async function clean(
   const { contents, artifacts, files, bytes } = (await (
     await startCleaning(penstock, options)
   ).result()) as CleaningProgress;
+  return { contents, artifacts, files, bytes };
+}
+
+/** Ids carry the task queue, as the namespace is shared with other tests. */
+export async function startDownload(
+  { client, settings }: Penstock,
+  options: Partial<DownloadVersionInput> = {},
+): Promise<WorkflowHandle> {
+  const input: DownloadVersionInput = { repository: 'files', version: null, filters: [], ...options };
+  return client.workflow.start('downloadVersion', {
+    workflowId: `download/${settings.taskQueue}/${input.repository}`,
+    taskQueue: settings.taskQueue,
+    args: [input],
+  });
+}
+
+/** Fetches what is deferred, and returns what that has come to. */
+export async function download(
+  penstock: Penstock,
+  options: Partial<DownloadVersionInput> = {},
+): Promise<Pick<DownloadProgress, 'total' | 'fetched' | 'failed'>> {
+  const handle = await startDownload(penstock, options);
+  const { total, fetched, failed } = (await handle.result()) as DownloadProgress;
+  return { total, fetched, failed };
+}
+
+export async function startReclaim(
+  { client, settings }: Penstock,
+  options: Partial<ReclaimStorageInput> = {},
+): Promise<WorkflowHandle> {
+  const input: ReclaimStorageInput = { repository: 'files', keepVersions: [], dryRun: false, ...options };
+  return client.workflow.start('reclaimStorage', {
+    workflowId: `reclaim/${settings.taskQueue}/${input.repository}`,
+    taskQueue: settings.taskQueue,
+    args: [input],
+  });
+}
+
+/** Reclaims, and returns what that has freed. */
+export async function reclaim(
+  penstock: Penstock,
+  options: Partial<ReclaimStorageInput> = {},
+): Promise<Pick<ReclaimProgress, 'contents' | 'artifacts' | 'files' | 'bytes'>> {
+  const { contents, artifacts, files, bytes } = (await (
+    await startReclaim(penstock, options)
+  ).result()) as ReclaimProgress;
   return { contents, artifacts, files, bytes };
 }
 
