@@ -39,6 +39,7 @@ const cases: readonly Case[] = [
   { name: 'large-200x10MiB', files: 200, bytes: 10 * kib * kib, policy: 'immediate', sync: 'cold' },
   { name: '100k-cold', files: 100_000, bytes: kib, policy: 'immediate', sync: 'cold' },
   { name: '100k-on-demand', files: 100_000, bytes: kib, policy: 'on_demand', sync: 'cold' },
+  { name: '200k-on-demand', files: 200_000, bytes: kib, policy: 'on_demand', sync: 'cold' },
 ];
 
 async function main(): Promise<void> {

@@ -5,11 +5,11 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { pause, resume } from '../../workflows/messages';
 import { eventually } from '../harness/penstock';
 import type { Penstock } from '../harness/penstock';
-import { startCleaning, startRepair, storedAt } from '../maintenance/maintenance';
+import { startCleaning, startDownload, startReclaim, startRepair, storedAt } from '../maintenance/maintenance';
 import type { Scenario, Setting } from './scenario';
 import { addFiles, runSync } from './sync-scenarios';
 
-/** Repairs and cleanings. */
+/** Repairs, cleanings, downloads and reclaims. */
 export const maintenanceScenarios: readonly Scenario[] = [
   {
     name: 'repairing',
@@ -56,12 +56,88 @@ export const maintenanceScenarios: readonly Scenario[] = [
     status: 'COMPLETED',
     run: async (setting) => ended(await startCleaning(await setting.penstock())),
   },
+  {
+    name: 'downloading',
+    status: 'COMPLETED',
+    run: async (setting) => {
+      const { penstock } = await deferFiles(setting);
+      return ended(await startDownload(penstock));
+    },
+  },
+  {
+    name: 'download-paused',
+    status: 'RUNNING',
+    run: async (setting) => (await pauseDownload(setting)).download,
+  },
+  {
+    name: 'download-paused-and-resumed',
+    status: 'COMPLETED',
+    run: async (setting) => {
+      const { upstream, download } = await pauseDownload(setting);
+      upstream.delay = 0;
+      await download.executeUpdate(resume);
+      return ended(download);
+    },
+  },
+  {
+    name: 'download-canceled',
+    status: 'CANCELLED',
+    run: async (setting) => {
+      const { download } = await startSlowDownload(setting);
+      await download.cancel();
+      await download.result().catch(() => undefined);
+      return download;
+    },
+  },
+  {
+    name: 'reclaiming',
+    status: 'COMPLETED',
+    run: async (setting) => {
+      const { penstock } = await syncFiles(setting, 10);
+      return ended(await startReclaim(penstock));
+    },
+  },
+  {
+    name: 'reclaim-refused',
+    status: 'FAILED',
+    run: async (setting) => {
+      const reclaim = await startReclaim(await setting.penstock());
+      await reclaim.result().catch(() => undefined);
+      return reclaim;
+    },
+  },
 ];
 
 async function syncFiles(setting: Setting, files: number): ReturnType<typeof addFiles> {
   const added = await addFiles(setting, files);
   await runSync(added.penstock);
   return added;
+}
+
+/** A repository `files` of which nothing is stored. */
+async function deferFiles(setting: Setting): ReturnType<typeof addFiles> {
+  const added = await addFiles(setting, 200, { policy: 'on_demand', download_concurrency: 4 });
+  await runSync(added.penstock);
+  return added;
+}
+
+/** A download in the middle of its first batch, which ends before all files are there. */
+async function startSlowDownload(setting: Setting) {
+  const { penstock, upstream } = await deferFiles(setting);
+  upstream.delay = 150;
+  const download = await startDownload(penstock);
+  await eventually('some downloads', () => upstream.served.length > 5);
+  return { upstream, download };
+}
+
+async function pauseDownload(setting: Setting) {
+  const { upstream, download } = await startSlowDownload(setting);
+  await download.executeUpdate(pause, { args: [{ reason: 'the mirror is being moved' }] });
+  await eventually('it rests', async () => {
+    const { raw } = await download.describe();
+    return (raw.pendingActivities ?? []).length === 0;
+  });
+  return { upstream, download };
 }
 
 /** A repair that was told to pause before a worker has seen it: it has begun, and looked at nothing yet. */
