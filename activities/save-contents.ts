@@ -19,13 +19,15 @@ export const saveContents =
     const attempt = await StageAttempt.begin(database.pool, input);
     let saved = 0;
     const tally = await attempt.transaction(async (client) => {
-      const { rows: types } = await client.query<{ type: string; plugin: string; units: number }>(
-        `select unit.type, repository.type as plugin, count(*)::int as units
+      const { rows } = await client.query<{ type: string; plugin: string; units: number; known: number }>(
+        `select unit.type, repository.type as plugin, count(*) filter (where not unit.known)::int as units,
+                count(*) filter (where unit.known)::int as known
            from whole_units unit, syncs sync join repositories repository on repository.id = sync.repository_id
-          where unit.batch_id = $1 and not unit.known and sync.id = $2
+          where unit.batch_id = $1 and sync.id = $2
           group by unit.type, repository.type order by unit.type`,
         [attempt.batchId, input.syncId],
       );
+      const types = rows.filter(({ units }) => units > 0);
       const plugin = types[0] && plugins.get(types[0].plugin);
       const sql = batchSql(client, attempt.batchId);
       const { before, after } = plugin?.saveHooks ?? {};
@@ -37,9 +39,11 @@ export const saveContents =
         );
       }
       if (after) await runningFor(`Save hook "after" of plugin "${plugin?.name}"`, () => after(sql));
-      await client.query(refuseOtherSources, [attempt.batchId]);
+      // Contents that were all saved just now, each by one unit, have no other files.
+      const allNew = rows.reduce((sum, { units, known }) => sum + units + known, 0) === saved;
+      if (!allNew) await client.query(refuseOtherSources, [attempt.batchId]);
       await client.query(attachArtifacts, [attempt.batchId]);
-      await client.query(refuseOtherArtifacts, [attempt.batchId]);
+      if (!allNew) await client.query(refuseOtherArtifacts, [attempt.batchId]);
       await client.query(markAttached, [attempt.batchId]);
       await client.query(markKnown, [attempt.batchId]);
       return attempt.tally(client);

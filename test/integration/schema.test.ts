@@ -104,6 +104,7 @@ describe('the schema', () => {
       '0005-maintenance',
       '0006-drains',
       '0007-distributions',
+      '0008-fetched-later',
       'file/0001-file-contents',
     ]);
     await expect(migrate(sequelize, plugins)).resolves.toEqual([]);
