@@ -51,8 +51,11 @@ export class DownloadPool {
   #countedAt = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** Slots in all, at least one for each share. */
+  /** Slots in all, at least one. */
   capacity = 0;
+
+  /** @param shares - `parts` add up; each of `wholes` is all that there is, for all members together */
+  constructor(private readonly shares: 'parts' | 'wholes' = 'parts') {}
 
   /** Slots that are given out. */
   get inUse(): number {
@@ -101,13 +104,16 @@ export class DownloadPool {
     const rates = shares.map(({ requestsPerSecond }) => requestsPerSecond);
     const limited = rates.filter((rate) => rate !== null);
     const first = this.#rate === null;
-    this.capacity = shares.reduce((sum, { slots }) => sum + slots, 0);
-    this.#rate =
-      limited.length === 0 || limited.length < rates.length ? null : limited.reduce((sum, rate) => sum + rate, 0);
+    this.capacity = this.#together(shares.map(({ slots }) => slots));
+    this.#rate = limited.length === 0 || limited.length < rates.length ? null : this.#together(limited);
     if (this.#rate !== null && first) this.#tokens = 1;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#serve();
+  }
+
+  #together(shares: readonly number[]): number {
+    return this.shares === 'wholes' ? Math.max(0, ...shares) : shares.reduce((sum, share) => sum + share, 0);
   }
 
   #serve(): void {
@@ -221,9 +227,18 @@ export class DownloadPools {
 
   /** Joins the pool of a sync. Who joined has to leave when its downloads are over. */
   join(syncId: string, share: PoolShare): PoolMember {
+    return this.#find(syncId, () => new DownloadPool()).join(share);
+  }
+
+  /** Joins a pool whose members all bring the same limits, which hold for all of them together. */
+  joinWhole(name: string, limits: PoolShare): PoolMember {
+    return this.#find(name, () => new DownloadPool('wholes')).join(limits);
+  }
+
+  #find(name: string, make: () => DownloadPool): DownloadPool {
     for (const [id, { empty }] of this.#pools) if (empty) this.#pools.delete(id);
-    const pool = this.#pools.get(syncId) ?? new DownloadPool();
-    this.#pools.set(syncId, pool);
-    return pool.join(share);
+    const pool = this.#pools.get(name) ?? make();
+    this.#pools.set(name, pool);
+    return pool;
   }
 }

@@ -52,7 +52,7 @@ export class SourceRemotes {
     if (!remote) throw new RemoteNotFound(remoteId);
     const connection = connectionOf(remote, secrets);
     const client = new RemoteClient(connection, settings);
-    const share = { slots: connection.downloadConcurrency, requestsPerSecond: connection.rateLimit };
-    return { connection, client, pool: pools.join(`${this.purpose} from remote ${remoteId}`, share) };
+    const limits = { slots: connection.downloadConcurrency, requestsPerSecond: connection.rateLimit };
+    return { connection, client, pool: pools.joinWhole(`${this.purpose} from remote ${remoteId}`, limits) };
   }
 }
