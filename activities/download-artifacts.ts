@@ -5,12 +5,13 @@ import { log } from '@temporalio/activity';
 import type { WantedArtifact } from '../src/downloads/download-artifact';
 import { downloadArtifact } from '../src/downloads/download-artifact';
 import { digestNames } from '../src/downloads/digests';
-import type { Digests } from '../src/downloads/digests';
+import type { DigestName, Digests } from '../src/downloads/digests';
 import type { Wait } from '../src/downloads/retries';
 import { PenstockError } from '../src/errors';
 import { findWholeFile } from '../src/storage/find-whole-file';
 import { StorageFull } from '../src/storage/storage-full';
 import { activitySignal } from './activity-signal';
+import { AlternateDownloads } from './alternate-downloads';
 import type { ActivityDependencies } from './dependencies';
 import { DownloadRecord } from './download-record';
 import { describeHeartbeats } from './interceptors';
@@ -20,7 +21,7 @@ import { StageAttempt } from './stage';
 import type { BatchTally, StageInput } from './stage';
 import { requireRoom } from './storage-room';
 
-interface WantedRow extends Digests {
+interface WantedRow extends Readonly<Record<DigestName, string | null>> {
   readonly unitId: string;
   readonly path: string;
   readonly urls: readonly string[];
@@ -59,14 +60,17 @@ export const downloadArtifacts =
       ...record.waits.describe(),
     }));
     await withRemote(dependencies, input.syncId, input.share ?? oneRequestAtATime, (session) =>
-      downloadAll(dependencies, session, wanted, record),
+      AlternateDownloads.with(dependencies, wanted, (alternates) =>
+        downloadAll(dependencies, session, alternates, wanted, record),
+      ),
     );
     return attempt.transaction((client) => attempt.tally(client));
   };
 
 async function downloadAll(
   { storage, settings }: ActivityDependencies,
-  { client, pool, connection, observer }: RemoteSession,
+  { remoteId, client, pool, connection, observer }: RemoteSession,
+  alternates: AlternateDownloads,
   wanted: readonly WantedRow[],
   record: DownloadRecord,
 ): Promise<void> {
@@ -95,7 +99,8 @@ async function downloadAll(
   const download = async ({ unitId, path, ...row }: WantedRow): Promise<void> => {
     try {
       const artifact = asWanted(row);
-      const { sha256, size } = await downloadArtifact(artifact, context);
+      const elsewhere = await alternates.download(artifact, remoteId, context);
+      const { sha256, size } = elsewhere ?? (await downloadArtifact(artifact, context));
       record.add({ unitId, path, sha256, size, error: null });
     } catch (error) {
       if (signal.aborted || !(error instanceof PenstockError) || error instanceof StorageFull) throw error;
@@ -121,7 +126,8 @@ async function downloadAll(
     signal.throwIfAborted();
   }
 
-  while (lanes.length < Math.min(wanted.length, connection.downloadConcurrency + spareLanes)) addLane();
+  const slots = Math.max(connection.downloadConcurrency, alternates.downloadConcurrency);
+  while (lanes.length < Math.min(wanted.length, slots + spareLanes)) addLane();
   try {
     await record.whileWriting(allLanes());
   } catch (error) {

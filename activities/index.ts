@@ -12,6 +12,7 @@ import { ownStageActivities } from './own-stage';
 import { queryExistingArtifacts } from './query-existing-artifacts';
 import { queryExistingContents } from './query-existing-contents';
 import { endReclaim, openReclaim, reclaimBatch } from './reclaim-storage';
+import { endRefresh, openRefresh, refreshBatch } from './refresh-alternate';
 import { reopenFailures } from './reopen-failures';
 import { endRepair, openRepair, repairBatch } from './repair-artifacts';
 import { resolveContentFutures } from './resolve-content-futures';
@@ -54,6 +55,9 @@ export function createActivities(dependencies: ActivityDependencies) {
     openReclaim: openReclaim(dependencies),
     reclaimBatch: reclaimBatch(dependencies),
     endReclaim: endReclaim(dependencies),
+    openRefresh: openRefresh(dependencies),
+    refreshBatch: refreshBatch(dependencies),
+    endRefresh: endRefresh(dependencies),
   };
 }
 

@@ -7,7 +7,7 @@ import { currentFence, currentWorkflow } from './current-workflow';
 import { StaleAttempt, notCurrent } from './stage';
 
 /** The tables that hold how far maintenance is. */
-export type MaintenanceTable = 'repairs' | 'cleanings' | 'downloads' | 'reclaims';
+export type MaintenanceTable = 'repairs' | 'cleanings' | 'downloads' | 'reclaims' | 'alternate_refreshes';
 
 /** Milliseconds after which an activity comes back, so that its workflow can be paused and canceled between two. */
 export const turn = 5000;

@@ -12,6 +12,7 @@ import type { DownloadShare } from './stage';
 
 /** A remote that an activity talks to, within its share of the sync's limits. */
 export interface RemoteSession {
+  readonly remoteId: string;
   readonly connection: RemoteConnection;
   readonly summary: RemoteSummary;
   readonly client: RemoteClient;
@@ -42,7 +43,7 @@ export async function withRemote<T>(
   const pool = pools.join(syncId, share);
   try {
     const observer = metrics.downloadsOf(connection.url);
-    return await work({ connection, summary: summaryOf(remote), client, pool, observer });
+    return await work({ remoteId: remote.id, connection, summary: summaryOf(remote), client, pool, observer });
   } finally {
     pool.leave();
     await client.close();

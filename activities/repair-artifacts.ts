@@ -1,5 +1,6 @@
 import { findFault } from '../src/consistency/artifact-file';
 import type { Fault } from '../src/consistency/artifact-file';
+import { AlternateFiles } from '../src/fetching/alternate-files';
 import { SourceRemotes } from '../src/fetching/source-remotes';
 import { inLanes } from '../src/lanes';
 import { RepositoryNotFound } from '../src/models/sync-errors';
@@ -107,11 +108,18 @@ async function repairPage(attempt: MaintenanceAttempt, mending: Mending, repair:
     found.map(({ artifact }) => artifact.key),
   );
   const faults = found.filter(({ artifact }) => sources.has(artifact.key));
+  const alternates = await AlternateFiles.find(
+    attempt.pool,
+    faults.map(({ artifact }) => artifact),
+  );
   const unmended: Unmended[] = [];
   await inLanes(faults, mendedAtOnce, async (fault) => {
     signal.throwIfAborted();
     const { artifact, kind } = fault;
-    const reason = await mendArtifact(mending, fault, sources.get(artifact.key) ?? []);
+    const originals = sources.get(artifact.key) ?? [];
+    const remoteIds = originals.map(({ remoteId }) => remoteId);
+    const elsewhere = alternates.of(artifact, remoteIds).map(({ remoteId, urls }) => ({ remoteId, urls, once: true }));
+    const reason = await mendArtifact(mending, fault, [...elsewhere, ...originals]);
     if (reason !== undefined) {
       unmended.push({ artifactId: artifact.key, kind: kind === 'artifactFileMissing' ? 'lost' : 'rotten', reason });
     }

@@ -1,4 +1,5 @@
 import type { BatchTally } from '../activities/stage';
+import type { RefreshProgress } from '../src/alternates/refreshes';
 import type { RepairProgress } from '../src/repairing/repair';
 import type { CleaningProgress } from '../src/cleaning/cleaning';
 import type { DownloadProgress } from '../src/fetching/version-download';
@@ -65,6 +66,14 @@ export function describeReclaim({ dryRun, over, contents, files, bytes }: Reclai
   return [
     `**${over ? 'Over' : 'Reclaiming'}**${dryRun ? ', as a dry run' : ''}`,
     `${dryRun ? 'Would free' : 'Freed'} ${count(files)} files, ${formatBytes(bytes)}; ${count(contents)} paths are on demand`,
+  ].join('\n\n');
+}
+
+/** The Markdown that the Web UI shows of a refresh. */
+export function describeRefresh({ over, read, paths, artifacts, withoutSha256, unexplored }: RefreshProgress): string {
+  return [
+    `**${over ? 'Over' : 'Refreshing'}**: ${count(read)} of ${count(paths)} paths read, ${count(artifacts)} files found`,
+    `${count(withoutSha256)} without sha256; ${count(unexplored)} contents lead to more than could be found out`,
   ].join('\n\n');
 }
 

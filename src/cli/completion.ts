@@ -52,6 +52,7 @@ export async function addCompletion(program: Command, argv: readonly string[]): 
 function namesFor(subject: string, names: Names): readonly string[] | undefined {
   if (subject === 'remote') return names.remotes;
   if (subject === 'distribution') return names.distributions;
+  if (subject === 'acs') return names.alternates;
   return ofRepositories.has(subject) ? names.repositories : undefined;
 }
 
@@ -59,9 +60,10 @@ interface Names {
   readonly repositories: readonly string[];
   readonly remotes: readonly string[];
   readonly distributions: readonly string[];
+  readonly alternates: readonly string[];
 }
 
-const none: Names = { repositories: [], remotes: [], distributions: [] };
+const none: Names = { repositories: [], remotes: [], distributions: [], alternates: [] };
 
 /** The names that there are, where services run; none where they do not, or are slow. */
 async function readNames(): Promise<Names> {
@@ -75,15 +77,19 @@ async function queryNames(): Promise<Names> {
   if (!found) return none;
   const database = openDatabase(found.databaseUrl, { connections: 1 });
   try {
-    const [repositories, remotes, distributions] = await Promise.all([
-      Repository.findAll({ attributes: ['name'], order: ['name'], limit: 500 }),
-      Remote.findAll({ attributes: ['name'], order: ['name'], limit: 500 }),
-      Distribution.findAll({ attributes: ['name'], order: ['name'], limit: 500 }),
+    const named = { attributes: ['name'], order: ['name'], limit: 500 };
+    const [repositories, remotes, distributions, alternates] = await Promise.all([
+      Repository.findAll(named),
+      Remote.findAll(named),
+      Distribution.findAll(named),
+      database.pool.query<{ name: string }>('select name from alternate_content_sources order by name limit 500'),
     ]);
+    const namesOf = (rows: readonly { readonly name: string }[]) => rows.map(({ name }) => name);
     return {
-      repositories: repositories.map(({ name }) => name),
-      remotes: remotes.map(({ name }) => name),
-      distributions: distributions.map(({ name }) => name),
+      repositories: namesOf(repositories),
+      remotes: namesOf(remotes),
+      distributions: namesOf(distributions),
+      alternates: namesOf(alternates.rows),
     };
   } finally {
     await database.close();

@@ -16,7 +16,9 @@ type DrainCommandOptions = OutputOptions & { timeout: Duration };
 export function drainCommand(program: Command): void {
   const command = program
     .command('drain')
-    .description('pause all syncs, repairs and cleanings, let none begin, and wait until the workers are idle')
+    .description(
+      'pause all syncs, repairs, cleanings and refreshes, let none begin, and wait until the workers are idle',
+    )
     .option('--timeout <time>', 'wait no longer than this, as 90s, 30m or 2h', duration, duration('10m'));
   withOutput(command).action(({ timeout, ...options }: DrainCommandOptions) =>
     run(

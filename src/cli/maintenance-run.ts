@@ -30,7 +30,7 @@ export interface MaintenanceCommand<Request, Result> {
   /** The command line that goes on with it. */
   readonly again: string;
   /** Refuses what makes no sense, before anything is started. */
-  check(): Promise<void>;
+  check(session: Session): Promise<void>;
   progress(session: Session, runId: string): Promise<readonly ProgressView[]>;
   /** Prints what it has come to, once it is over. */
   report(session: Session, result: Result): Promise<void>;
@@ -45,7 +45,7 @@ export async function runMaintenance<Request extends object, Result>(
   const { output, settings } = context;
   const { what, again } = command;
   const session = await context.open({ temporal: true, start: detach ? { for: '--detach' } : true });
-  await command.check();
+  await command.check(session);
   await refuseWhileDrained(session.database.pool);
   const starter = { client: session.client, taskQueue: settings.taskQueue, replaces: session.own !== undefined };
   const execution = await startOrAttach(starter, command.kind, command.request, command.anew);

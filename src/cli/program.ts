@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   repair: async () => (await import('./repair.js')).repairCommand,
   download: async () => (await import('./download.js')).downloadCommand,
   reclaim: async () => (await import('./reclaim.js')).reclaimCommand,
+  acs: async () => (await import('./acs.js')).acsCommand,
   clean: async () => (await import('./clean.js')).cleanCommand,
   drain: async () => (await import('./drain.js')).drainCommand,
   undrain: async () => (await import('./undrain.js')).undrainCommand,

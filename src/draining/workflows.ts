@@ -18,7 +18,8 @@ export async function listWorkflows({ client, pool, taskQueue }: DrainPlace): Pr
      union select workflow_id from repairs where state = 'running'
      union select workflow_id from cleanings where state = 'running'
      union select workflow_id from downloads where state = 'running'
-     union select workflow_id from reclaims where state = 'running'`,
+     union select workflow_id from reclaims where state = 'running'
+     union select workflow_id from alternate_refreshes where state = 'running'`,
   );
   const ids = new Set(rows.map(({ id }) => id));
   const query = `TaskQueue = '${taskQueue.replaceAll("'", "''")}' and ExecutionStatus = 'Running'`;

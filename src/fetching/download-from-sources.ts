@@ -14,6 +14,8 @@ export interface PromisedFile {
   readonly digests: Digests;
   /** Bytes. */
   readonly size?: number | undefined;
+  /** Asked once for each url, as others have it, too. */
+  readonly once?: boolean;
 }
 
 type FromSources = Omit<DownloadContext, 'client' | 'pool' | 'maxRetries'> & {
@@ -32,10 +34,10 @@ export async function downloadFromSources(
   { remotes, ...context }: FromSources,
 ): Promise<{ readonly file: DownloadedArtifact } | { readonly reasons: readonly string[] }> {
   const reasons: string[] = [];
-  for (const { remoteId, ...wanted } of sources) {
+  for (const { remoteId, once, ...wanted } of sources) {
     try {
       const { client, pool, connection } = await remotes.open(remoteId);
-      const { maxRetries } = connection;
+      const maxRetries = once ? 0 : connection.maxRetries;
       return { file: await downloadArtifact(wanted, { ...context, client, pool, maxRetries }) };
     } catch (error) {
       if (context.signal.aborted || !(error instanceof PenstockError) || error instanceof StorageFull) throw error;

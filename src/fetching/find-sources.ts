@@ -2,14 +2,21 @@ import type { Queryable } from '../models/database';
 import type { Policy } from '../models/repository-models';
 import { digestNames } from '../downloads/digests';
 import type { DigestName } from '../downloads/digests';
+import { AlternateFiles } from './alternate-files';
+import type { AlternateFile } from './alternate-files';
 
-/** Where a file can be fetched: a remote artifact, with what it promises. */
+/** What knows of a source: a remote artifact, or an alternate content source. */
+export type SourceOrigin =
+  | { readonly kind: 'remoteArtifact'; readonly id: string }
+  | { readonly kind: 'alternate'; readonly id: string; readonly name: string };
+
+/** Where a file can be fetched, with what it promises. */
 export interface FileSource extends Readonly<Record<DigestName, string | null>> {
-  readonly id: string;
+  readonly origin: SourceOrigin;
   readonly contentArtifactId: string;
   readonly remoteId: string;
   readonly remoteName: string;
-  /** Of the remote, now. */
+  /** Of the remote that the file was synced from, now. */
   readonly policy: Policy;
   /** Tried in this order. */
   readonly urls: readonly string[];
@@ -19,15 +26,58 @@ export interface FileSource extends Readonly<Record<DigestName, string | null>> 
   readonly failedUntil: Date | null;
 }
 
-/** All sources of files, by their content artifacts; those of one in the order in which they were first recorded. */
+/**
+ * All sources of files, by their content artifacts: alternate content sources first, then the remote artifacts in the order in
+ * which they were first recorded.
+ */
 export async function findSources(
   client: Queryable,
   contentArtifactIds: readonly string[],
 ): Promise<ReadonlyMap<string, readonly FileSource[]>> {
-  const { rows } = await client.query<FileSource>(sourcesOf, [contentArtifactIds]);
+  const { rows } = await client.query<FileSource & { readonly id: string }>(sourcesOf, [contentArtifactIds]);
   const sources = new Map<string, FileSource[]>();
-  for (const row of rows) sources.set(row.contentArtifactId, [...(sources.get(row.contentArtifactId) ?? []), row]);
+  for (const { id, ...row } of rows) {
+    const source: FileSource = { ...row, origin: { kind: 'remoteArtifact', id } };
+    sources.set(row.contentArtifactId, [...(sources.get(row.contentArtifactId) ?? []), source]);
+  }
+  const alternates = await AlternateFiles.find(client, rows);
+  for (const [id, originals] of sources) sources.set(id, [...alternatesOf(originals, alternates), ...originals]);
   return sources;
+}
+
+/** Of a file whose sources do not agree in its digest, only what the first one promises is looked for elsewhere. */
+function alternatesOf(originals: readonly FileSource[], alternates: AlternateFiles): FileSource[] {
+  const original = originals.find(({ sha256 }) => sha256 !== null);
+  if (!original) return [];
+  const remoteIds = originals.map(({ remoteId }) => remoteId);
+  return alternates.of(original, remoteIds).map((file) => asSource(file, original));
+}
+
+/** What it promises, and whether it is stored, is as for the original. */
+function asSource(file: AlternateFile, original: FileSource): FileSource {
+  const { alternateId: id, alternateName: name, remoteId, remoteName, urls } = file;
+  return {
+    ...original,
+    origin: { kind: 'alternate', id, name },
+    remoteId,
+    remoteName,
+    urls,
+    size: original.size ?? file.size,
+    failedUntil: null,
+  };
+}
+
+/** Leaves a source alone for so many seconds: this one file at a remote, or all that an alternate content source has. */
+export async function leaveAlone(
+  client: Queryable,
+  { kind, id }: Pick<SourceOrigin, 'kind' | 'id'>,
+  seconds: number,
+): Promise<void> {
+  const table = kind === 'alternate' ? 'alternate_content_sources' : 'remote_artifacts';
+  await client.query(`update ${table} set failed_until = now() + make_interval(secs => $2) where id = $1`, [
+    id,
+    seconds,
+  ]);
 }
 
 const sourcesOf = `

@@ -1,4 +1,5 @@
 import type { MaintenanceTable } from '../../activities/maintenance-attempt';
+import { readRefresh } from '../alternates/refreshes';
 import type { Database } from '../models/database';
 import { readCleaning } from '../cleaning/cleaning';
 import { readDownload } from '../fetching/version-download';
@@ -92,6 +93,18 @@ export async function listDownloadFailures(
     [downloadId, limit],
   );
   return rows;
+}
+
+/** How far the refresh of a workflow is; nothing as long as it has not begun. */
+export async function refreshProgress(pool: Pool, runId: string): Promise<ProgressView[]> {
+  const row = await findRow(pool, 'alternate_refreshes', runId);
+  if (!row) return [];
+  const { id, state } = row;
+  const { paths, read, artifacts } = await readRefresh(pool, id);
+  const line = (code: string, message: string, done: number, total: number | null) => ({
+    ...{ code: `refresh.${code}`, message, state, done, total, suffix: null },
+  });
+  return [line('paths', 'Reading Metadata', read, paths.length), line('artifacts', 'Finding Files', artifacts, null)];
 }
 
 /** An artifact that a repair could not mend. */

@@ -4,7 +4,9 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import type { CleaningRequest } from '../../activities/clean-storage';
 import type { DownloadRequest } from '../../activities/download-version';
 import type { ReclaimRequest } from '../../activities/reclaim-storage';
+import type { RefreshRequest } from '../../activities/refresh-alternate';
 import type { RepairRequest } from '../../activities/repair-artifacts';
+import type { RefreshProgress } from '../alternates/refreshes';
 import type { CleaningProgress } from '../cleaning/cleaning';
 import { PenstockError } from '../errors';
 import type { DownloadProgress } from '../fetching/version-download';
@@ -45,6 +47,12 @@ export const downloadKind: MaintenanceKind<DownloadRequest, DownloadProgress> = 
 export const reclaimKind: MaintenanceKind<ReclaimRequest, ReclaimProgress> = {
   type: 'reclaimStorage',
   idOf: ({ repository }) => `reclaim/${repository}`,
+  scopeOf: (request) => request,
+};
+
+export const refreshKind: MaintenanceKind<RefreshRequest, RefreshProgress> = {
+  type: 'refreshAlternateContentSource',
+  idOf: ({ alternate }) => `refresh/${alternate}`,
   scopeOf: (request) => request,
 };
 

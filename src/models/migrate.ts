@@ -11,6 +11,7 @@ import { maintenance } from './migrations/0005-maintenance';
 import { drains } from './migrations/0006-drains';
 import { distributions } from './migrations/0007-distributions';
 import { fetchedLater } from './migrations/0008-fetched-later';
+import { alternateContentSources } from './migrations/0009-alternate-content-sources';
 
 /** One additive change of the schema. Its name never changes once it was released. */
 export interface Migration {
@@ -27,6 +28,7 @@ const coreMigrations: readonly Migration[] = [
   drains,
   distributions,
   fetchedLater,
+  alternateContentSources,
 ];
 
 /** An advisory lock of PostgreSQL, so that several processes may migrate at once; the number is arbitrary. */

@@ -6,6 +6,7 @@ import type { RemoteSession } from '../../activities/remote-session';
 import { readResolved } from '../../activities/resolved-contents';
 import { DownloadPools } from '../downloads/download-pool';
 import { RemoteClient } from '../downloads/remote-client';
+import { PassingMetadata } from '../fetching/passing-metadata';
 import type { Database } from '../models/database';
 import { connectionOf } from '../models/remote-secrets';
 import type { SecretBox } from '../models/remote-secrets';
@@ -25,7 +26,6 @@ import { countContents, countDownloads, countUnexplored, listPlannedChanges, mak
 import type { PlannedChange, PlannedContents, PlannedDownloads } from './count-plan';
 import { planBatch } from './plan-batch';
 import type { BatchPlanner } from './plan-batch';
-import { PlannedMetadata } from './planned-metadata';
 import { plannedSync, withPlanningTables } from './planning-tables';
 
 /** What plans are made with. */
@@ -91,7 +91,7 @@ export async function planSync(store: PlanningStore, request: PlanRequest, signa
     return withPlanningTables(database.pool, scope, async (client) => {
       if (kind !== 'skip') {
         const planner = { ...store, client, plugin, allowWeakDigests: store.settings.allowWeakDigests };
-        await PlannedMetadata.with(session, signal, (metadata) => discover(planner, session, metadata, signal));
+        await PassingMetadata.with(session, signal, (metadata) => discover(planner, session, metadata, signal));
         await makeVersion(client, plugin, { ...request, target });
       }
       const contents = await countContents(client, target);
@@ -138,7 +138,7 @@ async function withRemote<T>(
   const client = new RemoteClient(connection, settings);
   const pool = new DownloadPools().join('plan', { slots: 1, requestsPerSecond: connection.rateLimit });
   try {
-    return await work({ connection, summary: summaryOf(remote), client, pool });
+    return await work({ remoteId: remote.id, connection, summary: summaryOf(remote), client, pool });
   } finally {
     pool.leave();
     await client.close();
@@ -149,7 +149,7 @@ async function withRemote<T>(
 async function discover(
   planner: BatchPlanner,
   { summary }: RemoteSession,
-  metadata: PlannedMetadata,
+  metadata: PassingMetadata,
   signal: AbortSignal,
 ): Promise<void> {
   const { client, plugin, storage } = planner;

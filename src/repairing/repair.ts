@@ -130,6 +130,8 @@ export interface ArtifactSource {
   readonly remoteId: string;
   /** Tried in this order. */
   readonly urls: readonly string[];
+  /** Asked once for each url, as others have it, too. */
+  readonly once?: boolean;
 }
 
 /** The sources of artifacts, by their ids. What was removed meanwhile is not in it. */

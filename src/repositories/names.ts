@@ -4,18 +4,24 @@ import { InvalidValue } from './errors';
 const longestName = 200;
 
 /**
- * Checks the name of a remote, a repository, a distribution or a token: any text on one line, but for what would mean something else in a path, a
- * workflow id or on a command line.
+ * Checks a name: any text on one line, but for what would mean something else in a path, a workflow id or on a command line.
  *
  * @throws {@link InvalidValue}
  */
-export function checkName(kind: 'remote' | 'repository' | 'distribution' | 'token', name: string): string {
+export function checkName(
+  kind: 'remote' | 'repository' | 'distribution' | 'token' | 'alternate content source',
+  name: string,
+): string {
   const fault = faultOfName(name);
   if (fault === undefined) return name;
-  throw new InvalidValue(`name of a ${kind}`, `${fault}; found ${JSON.stringify(name.slice(0, 200))}.`, {
-    expected: 'text on one line, without a slash',
-    found: name.slice(0, 200),
-  });
+  throw new InvalidValue(
+    `name of ${kind.startsWith('a') ? 'an' : 'a'} ${kind}`,
+    `${fault}; found ${JSON.stringify(name.slice(0, 200))}.`,
+    {
+      expected: 'text on one line, without a slash',
+      found: name.slice(0, 200),
+    },
+  );
 }
 
 function faultOfName(name: string): string | undefined {

@@ -1,4 +1,4 @@
-import { UniqueConstraintError } from 'sequelize';
+import { QueryTypes, UniqueConstraintError } from 'sequelize';
 import type { Transaction } from 'sequelize';
 
 import { InvalidSetting } from '../errors';
@@ -7,6 +7,7 @@ import type { RemoteSecrets, SecretBox } from '../models/remote-secrets';
 import { Remote, Repository } from '../models/repository-models';
 import { Sync } from '../models/sync-models';
 import type { PluginRegistry } from '../plugins';
+import { quoted } from '../syncs/errors';
 import { AlreadyExists, InUse, RemoteNotFound } from './errors';
 import { checkName } from './names';
 import { checkRemoteFields, checkTogether, openFields, secretFields } from './remote-fields';
@@ -108,7 +109,7 @@ export async function updateRemote(store: RemoteStore, name: string, changes: Re
   });
 }
 
-/** @throws {@link RemoteNotFound}, {@link InUse} where a repository is synced from it, or has it as its remote. */
+/** @throws {@link RemoteNotFound}, {@link InUse} where a repository or an alternate content source has it, or a sync runs. */
 export async function deleteRemote({ database }: RemoteStore, name: string): Promise<void> {
   await database.sequelize.transaction(async (transaction) => {
     const remote = await findRemote(name, transaction);
@@ -117,6 +118,16 @@ export async function deleteRemote({ database }: RemoteStore, name: string): Pro
       const names = users.map((user) => `"${user.name}"`).join(', ');
       throw new InUse(
         `Remote "${name}" is that of ${names}. Give them another one first: penstock repository update NAME --remote OTHER (or --no-remote).`,
+        { remote: name },
+      );
+    }
+    const alternates = await database.sequelize.query<{ name: string }>(
+      'select name from alternate_content_sources where remote_id = ?',
+      { replacements: [remote.id], transaction, type: QueryTypes.SELECT },
+    );
+    if (alternates[0]) {
+      throw new InUse(
+        `Remote "${name}" is that of the alternate content source "${alternates[0].name}". Delete that first: penstock acs delete ${quoted(alternates[0].name)}`,
         { remote: name },
       );
     }

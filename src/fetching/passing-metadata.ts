@@ -8,25 +8,27 @@ import { fetchMetadata } from '../downloads/fetch-metadata';
 import type { MetadataFile } from '../plugins/plugin';
 import { FileStorage } from '../storage/file-storage';
 
-/** The metadata files of a plan: each is fetched once, into a folder that goes with the plan, and within the limits of a sync. */
-export class PlannedMetadata {
+type MetadataSession = Pick<RemoteSession, 'connection' | 'client' | 'pool' | 'observer'>;
+
+/** Metadata files for a while: each is fetched once, into a folder that goes with the work, and within the limits of a sync. */
+export class PassingMetadata {
   private readonly files = new Map<string, Promise<MetadataFile>>();
 
   private constructor(
     private readonly storage: FileStorage,
-    private readonly session: RemoteSession,
+    private readonly session: MetadataSession,
     private readonly signal: AbortSignal,
   ) {}
 
   /** Makes the folder for the time of some work. */
   static async with<T>(
-    session: RemoteSession,
+    session: MetadataSession,
     signal: AbortSignal,
-    work: (metadata: PlannedMetadata) => Promise<T>,
+    work: (metadata: PassingMetadata) => Promise<T>,
   ): Promise<T> {
-    const folder = await mkdtemp(join(tmpdir(), 'penstock-plan-'));
+    const folder = await mkdtemp(join(tmpdir(), 'penstock-metadata-'));
     try {
-      return await work(new PlannedMetadata(await FileStorage.open(folder), session, signal));
+      return await work(new PassingMetadata(await FileStorage.open(folder), session, signal));
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
@@ -41,7 +43,7 @@ export class PlannedMetadata {
 
   private async fetch(url: string): Promise<MetadataFile> {
     checkMetadataUrl(url);
-    const { client, pool, connection } = this.session;
+    const { client, pool, connection, observer } = this.session;
     const { storage, signal } = this;
     const keyOf = (sha256: string) => `metadata/${sha256}`;
     const { sha256, size } = await fetchMetadata({ urls: [url] }, keyOf, {
@@ -50,6 +52,7 @@ export class PlannedMetadata {
       storage,
       signal,
       maxRetries: connection.maxRetries,
+      observer,
     });
     return { url, sha256, size, stream: () => storage.read(keyOf(sha256)) };
   }
