@@ -16,6 +16,10 @@ export class FileRepository {
   /** Requests that were under way at once, at most. */
   mostOpen = 0;
   private open = 0;
+  /** The one value of `Authorization` that it answers to; absent: any, and none. */
+  authorization: string | undefined;
+  /** All that clients have sent as `Authorization`. */
+  readonly authorizations = new Set<string | undefined>();
   /** Milliseconds that every answer but the manifest waits. */
   delay = 0;
   private readonly files = new Map<string, Buffer>();
@@ -107,6 +111,11 @@ export class FileRepository {
     response.on('close', () => {
       this.open -= 1;
     });
+    this.authorizations.add(request.headers.authorization);
+    if (this.authorization !== undefined && request.headers.authorization !== this.authorization) {
+      response.writeHead(401).end();
+      return;
+    }
     const misbehaviour = this.misbehave.get(path);
     if (misbehaviour) {
       misbehaviour(request, response);
