@@ -192,7 +192,10 @@ async function fetchFile(
   },
 ): Promise<void> {
   const digests = digestsOfAll(sources);
-  const promised = sources.map(({ remoteId, urls, size }) => ({ remoteId, urls, digests, size: size ?? undefined }));
+  const promised = sources.map(({ origin, remoteId, urls, size }) => ({
+    ...{ remoteId, urls, digests, size: size ?? undefined },
+    once: origin.kind === 'alternate',
+  }));
   const downloaded = await downloadFromSources(promised, {
     remotes,
     storage,

@@ -74,8 +74,6 @@ export const refreshBatch =
     if (isRead()) {
       await attempt.transaction((client) => publish(client, refresh));
       await removeArtifactsOf(pool, refresh.sourceId, activitySignal());
-      // Syncs look them up by the digest from now on, and plans made for an empty table would not.
-      await pool.query('analyze alternate_artifacts');
     }
     const { paths, read, artifacts, withoutSha256, unexplored } = refresh;
     return { refreshId, over: isRead(), paths: paths.length, read, artifacts, withoutSha256, unexplored };

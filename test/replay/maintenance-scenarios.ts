@@ -3,13 +3,15 @@ import { rm } from 'node:fs/promises';
 import type { WorkflowHandle } from '@temporalio/client';
 
 import { pause, resume } from '../../workflows/messages';
+import { addAlternate, startRefresh } from '../alternates/mirrors';
+import { numberedFiles } from '../harness/file-repository';
 import { eventually } from '../harness/penstock';
 import type { Penstock } from '../harness/penstock';
 import { startCleaning, startDownload, startReclaim, startRepair, storedAt } from '../maintenance/maintenance';
 import type { Scenario, Setting } from './scenario';
 import { addFiles, runSync } from './sync-scenarios';
 
-/** Repairs, cleanings, downloads and reclaims. */
+/** Repairs, cleanings, downloads, reclaims and refreshes. */
 export const maintenanceScenarios: readonly Scenario[] = [
   {
     name: 'repairing',
@@ -106,7 +108,29 @@ export const maintenanceScenarios: readonly Scenario[] = [
       return reclaim;
     },
   },
+  {
+    name: 'refreshing',
+    status: 'COMPLETED',
+    run: async (setting) => ended(await startRefresh(await addMirror(setting, numberedFiles(10)), 'mirror')),
+  },
+  {
+    name: 'refresh-failed',
+    status: 'FAILED',
+    run: async (setting) => {
+      const refresh = await startRefresh(await addMirror(setting, {}, 'no manifest'), 'mirror');
+      await refresh.result().catch(() => undefined);
+      return refresh;
+    },
+  },
 ];
+
+async function addMirror(setting: Setting, files: Record<string, string>, manifest?: string): Promise<Penstock> {
+  const penstock = await setting.penstock();
+  const mirror = await setting.upstream(files);
+  mirror.putManifest(manifest);
+  await addAlternate(penstock, 'mirror', mirror);
+  return penstock;
+}
 
 async function syncFiles(setting: Setting, files: number): ReturnType<typeof addFiles> {
   const added = await addFiles(setting, files);
