@@ -23,6 +23,18 @@ function ask(pool: PoolMember, names: string, signal?: AbortSignal, got: string[
 }
 
 describe('a pool of slots', () => {
+  it('has the limits of any member, not their sum, where each brings the whole of them', async () => {
+    const pools = new DownloadPools();
+    const members = [1, 2, 3].map(() => pools.joinWhole('remote', unlimited(2)));
+    const got: string[] = [];
+    for (const [index, member] of members.entries()) ask(member, `${index}`, undefined, got);
+    await tick();
+    expect(got).toEqual(['0', '1']);
+    expect(pools.slots).toEqual({ all: 2, used: 2 });
+    for (const member of members) member.leave();
+    expect(pools.slots.all).toBe(0);
+  });
+
   it('gives no more than there are, first come, first served', async () => {
     const member = new DownloadPool().join(unlimited(2));
     const { got, slots } = ask(member, 'abcd');
