@@ -105,6 +105,7 @@ describe('the schema', () => {
       '0006-drains',
       '0007-distributions',
       '0008-fetched-later',
+      '0009-alternate-content-sources',
       'file/0001-file-contents',
     ]);
     await expect(migrate(sequelize, plugins)).resolves.toEqual([]);
