@@ -1,9 +1,16 @@
-import type { Storage } from '../storage/storage';
-import { BodyTooLarge, DownloadTimeout, SizeMismatch, UnexpectedStatus } from './download-error';
+import type { FileSink } from '../storage/storage';
+import {
+  BodyTooLarge,
+  DownloadTimeout,
+  PartsNotServed,
+  SizeMismatch,
+  UnexpectedStatus,
+  WrongPart,
+} from './download-error';
 import { displayUrl } from './display-url';
 import { PartialBody, type Declared, type WholeBody } from './partial-body';
 import type { RemoteClient, RemoteResponse } from './remote-client';
-import { rangeStart, strongValidator } from './resuming';
+import { holdsPart, rangeStart, strongValidator, textOf, type BodyPart } from './resuming';
 import { parseRetryAfter, standardLimits, type DownloadLimits, type DownloadObserver, type Source } from './retries';
 
 /** Broken bodies that a process keeps while they wait for the next attempt: each holds an open file, or some memory. */
@@ -14,7 +21,7 @@ let kept = 0;
 export interface BodyContext {
   readonly client: RemoteClient;
   /** Without one, bytes are only measured and compared. */
-  readonly storage?: Pick<Storage, 'create'> | undefined;
+  readonly storage?: FileSink | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly limits?: Partial<DownloadLimits> | undefined;
   /** Told of bytes as they come, also of those that come a second time. */
@@ -44,14 +51,22 @@ export class BodyDownload implements Source<FetchedBody | typeof notModified> {
   #headers: RemoteResponse['headers'] = {};
   #parked = false;
 
-  /** @param conditions - headers under which the server may answer 304 */
+  /**
+   * @param conditions - headers under which the server may answer 304
+   * @param part - what is fetched of the file; absent: all of it. `declared` is of the part
+   */
   constructor(
     private readonly url: string,
     private readonly declared: Declared,
     private readonly keyOf: (sha256: string) => string,
     private readonly context: BodyContext,
     private readonly conditions?: Readonly<Record<string, string>>,
+    private readonly part?: BodyPart,
   ) {}
+
+  get resumable(): boolean {
+    return this.#validator !== undefined && this.#partial !== undefined && this.#partial.received > 0;
+  }
 
   async attempt(): Promise<FetchedBody | typeof notModified> {
     this.#unpark();
@@ -74,7 +89,7 @@ export class BodyDownload implements Source<FetchedBody | typeof notModified> {
 
   async park(): Promise<void> {
     if (!this.#partial) return;
-    if (this.#validator === undefined || this.#partial.received === 0 || kept >= MAX_KEPT) {
+    if (!this.resumable || kept >= MAX_KEPT) {
       await this.#discard();
       return;
     }
@@ -92,28 +107,38 @@ export class BodyDownload implements Source<FetchedBody | typeof notModified> {
     const partial = this.#partial;
     if (!partial || this.#validator === undefined) return undefined;
     const { client, signal } = this.context;
+    const start = (this.part?.start ?? 0) + partial.received;
     const response = await client.open(this.url, {
       headers: { 'if-range': this.#validator },
-      range: { start: partial.received },
+      range: this.part ? { start, end: this.part.end } : { start },
       signal,
     });
-    if (response.status === 206 && rangeStart(response) === partial.received && this.#sameAsBefore(response))
-      return response;
+    if (response.status === 206 && rangeStart(response) === start && this.#sameAsBefore(response)) return response;
     if (response.status >= 400 && response.status !== 416 && response.status !== 412)
       throw await this.#refused(response);
     await this.#discard();
-    if (response.status === 200) return this.#begin(response);
+    if (response.status === 200 && !this.part) return this.#begin(response);
     await response.discard();
     return undefined;
   }
 
   async #openWhole(): Promise<RemoteResponse | typeof notModified> {
     const { client, signal } = this.context;
-    const response = await client.open(this.url, { headers: this.conditions, signal });
+    const response = await client.open(this.url, { headers: this.conditions, range: this.part, signal });
+    if (this.part && (response.status === 200 || response.status === 206)) return this.#beginPart(response, this.part);
     if (response.status === 200) return this.#begin(response);
     if (response.status !== 304 || !this.conditions) throw await this.#refused(response);
     await response.discard();
     return notModified;
+  }
+
+  async #beginPart(response: RemoteResponse, part: BodyPart): Promise<RemoteResponse> {
+    if (response.status === 206 && holdsPart(response, part)) return this.#begin(response);
+    await response.discard();
+    if (response.status === 200) throw new PartsNotServed(this.url);
+    const { headers } = response;
+    const found = [textOf(headers['content-range']) ?? 'no Content-Range', textOf(headers['content-encoding'])];
+    throw new WrongPart(this.url, `bytes ${part.start}-${part.end}/${part.size}`, found.filter(Boolean).join(', '));
   }
 
   #begin(response: RemoteResponse): RemoteResponse {

@@ -1,4 +1,4 @@
-import { artifactKey, type Storage } from '../storage/storage';
+import { artifactKey, type FileSink } from '../storage/storage';
 import { BodyDownload, notModified, type BodyContext, type FetchedBody } from './body-download';
 import { bestStrongDigest, declaredNames, parseDigests, refuseWeakDigests, type Digests } from './digests';
 import { displayUrl } from './display-url';
@@ -17,7 +17,7 @@ export interface WantedArtifact {
 
 /** What a download needs, shared by all the downloads of an activity. */
 export interface DownloadContext extends BodyContext, RetryContext {
-  readonly storage: Pick<Storage, 'create'>;
+  readonly storage: FileSink;
   /** Looks whether the file is stored already, right before it would be fetched: another download may just have ended. */
   readonly findStored?: (digests: Digests, size: number | undefined) => Promise<StoredFile | undefined>;
   /** What another download of the process takes for stored does not count: what lies there is known to be bad. */

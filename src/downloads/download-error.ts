@@ -61,6 +61,15 @@ export class SizeMismatch extends DownloadError {
   }
 }
 
+/** A part of a file was asked for, and another one came, or one of another file. */
+export class WrongPart extends DownloadError {
+  readonly retried = false;
+
+  constructor(url: string, expected: string, found: string) {
+    super(url, `expected the part ${expected}, found ${found}`, { expected, found });
+  }
+}
+
 /** A body whose size nobody declared is larger than the limit. */
 export class BodyTooLarge extends DownloadError {
   readonly retried = false;
@@ -190,6 +199,13 @@ export class DownloadFailed extends PenstockError {
       { cause: first.error },
     );
     this.transient = failures.some(({ error }) => error.transient);
+  }
+}
+
+/** A server answers with the whole file, and never with a part of it. The file can be downloaded. */
+export class PartsNotServed extends PenstockError {
+  constructor(url: string) {
+    super(`${displayUrl(url)}: the server gives no parts of it; download the whole file.`, { url: displayUrl(url) });
   }
 }
 

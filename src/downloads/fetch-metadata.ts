@@ -1,4 +1,4 @@
-import type { Storage } from '../storage/storage';
+import type { FileSink } from '../storage/storage';
 import { BodyDownload, notModified, type BodyContext } from './body-download';
 import { parseDigests, type Digests } from './digests';
 import { DownloadFailed, UnexpectedStatus, type DownloadError } from './download-error';
@@ -42,7 +42,7 @@ type Context = Omit<BodyContext, 'storage'> & RetryContext;
 export async function fetchMetadata(
   wanted: WantedMetadata,
   keyOf: (sha256: string) => string,
-  context: Context & { readonly storage: Pick<Storage, 'create'> },
+  context: Context & { readonly storage: FileSink },
 ): Promise<FetchedMetadata> {
   const declared = { digests: parseDigests(wanted.digests ?? {}), size: wanted.size };
   const limited = { ...context, limits: metadataLimits(context) };

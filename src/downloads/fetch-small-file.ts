@@ -1,4 +1,4 @@
-import type { Storage, StorageWriter } from '../storage/storage';
+import type { FileSink, StorageWriter } from '../storage/storage';
 import { fetchMetadata } from './fetch-metadata';
 import type { RemoteClient } from './remote-client';
 import type { RetryContext } from './retries';
@@ -24,7 +24,7 @@ export async function fetchSmallFile(
 }
 
 /** Holds the one file that is written to it. */
-class MemoryFile implements Pick<Storage, 'create'> {
+class MemoryFile implements FileSink {
   content = Buffer.alloc(0);
 
   create(): StorageWriter {

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 
-import type { Storage, StorageWriter } from '../storage/storage';
+import type { FileSink, StorageWriter } from '../storage/storage';
 import { declaredNames, type DigestName, type Digests } from './digests';
 import { DigestMismatch, SizeMismatch } from './download-error';
 
@@ -35,7 +35,7 @@ export class PartialBody {
   /** @param storage - where it is written; without one it is only measured */
   constructor(
     private readonly declared: Declared,
-    private readonly storage: Pick<Storage, 'create'> | undefined,
+    private readonly storage: FileSink | undefined,
   ) {
     const others = declaredNames(declared.digests).filter((name) => name !== 'sha256');
     this.#hashes = ['sha256' as const, ...others].map((name) => [name, createHash(name)]);

@@ -21,6 +21,20 @@ export function rangeStart({ headers }: RemoteResponse): number | undefined {
   return start === undefined ? undefined : Number(start);
 }
 
+/** A part of a file whose size is known; both offsets are inclusive. */
+export interface BodyPart {
+  readonly start: number;
+  readonly end: number;
+  /** Bytes of the whole file. */
+  readonly size: number;
+}
+
+/** Whether a 206 holds just the part that was asked for, of a file of that size and not of a compressed one. */
+export function holdsPart({ headers }: RemoteResponse, { start, end, size }: BodyPart): boolean {
+  const encoding = textOf(headers['content-encoding']) ?? 'identity';
+  return encoding === 'identity' && textOf(headers['content-range']) === `bytes ${start}-${end}/${size}`;
+}
+
 /** A header that is there once. */
 export function textOf(value: string | string[] | undefined): string | undefined {
   return typeof value === 'string' ? value : undefined;

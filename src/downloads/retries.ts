@@ -50,6 +50,11 @@ export interface RetryContext {
   readonly pool: Pick<PoolMember, 'acquire' | 'pauses'>;
   /** Attempts after the first one, for each url. */
   readonly maxRetries: number;
+  /**
+   * Attempts, of those, that begin anew, for errors that may pass: few where somebody waits. Absent: as many as there are, after
+   * any error.
+   */
+  readonly maxRestarts?: number | undefined;
   readonly limits?: Partial<DownloadLimits> | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onWait?: ((wait: Wait) => void) | undefined;
@@ -59,6 +64,8 @@ export interface RetryContext {
 /** One url that is being tried. */
 export interface Source<T> {
   attempt(): Promise<T>;
+  /** Whether the next attempt would go on where the last one broke. */
+  readonly resumable?: boolean;
   /** A wait follows, without a slot. */
   park(): Promise<void>;
   /** Nothing follows: what is left of it goes. */
@@ -94,8 +101,9 @@ export async function tryUrls<T>(
 }
 
 async function tryUrl<T>(url: string, context: RetryContext, source: Source<T>): Promise<{ value: T } | UrlFailure> {
-  const { pool, maxRetries, signal, observer } = context;
+  const { pool, maxRetries, maxRestarts, signal, observer } = context;
   const origin = originOf(url);
+  let restarts = 0;
   for (let attempts = 1; ; attempts += 1) {
     const slot = await acquire(url, origin, context);
     let error: DownloadError;
@@ -114,7 +122,9 @@ async function tryUrl<T>(url: string, context: RetryContext, source: Source<T>):
     const asked = waitAsked(error, context);
     if (asked === undefined) pool.pauses.answered(origin);
     else if (error.details.status === 429) pool.pauses.refused(origin, Date.now() + asked);
-    if (!error.retried || attempts > maxRetries) {
+    if (!source.resumable) restarts += 1;
+    const anew = maxRestarts === undefined || (error.transient && restarts <= maxRestarts);
+    if (!error.retried || attempts > maxRetries || !(anew || source.resumable)) {
       observer?.gaveUp(url, error);
       return { url, attempts, error };
     }

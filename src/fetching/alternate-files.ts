@@ -6,6 +6,8 @@ export interface AlternateFile {
   readonly alternateName: string;
   readonly remoteId: string;
   readonly remoteName: string;
+  /** Another one once the remote was changed. */
+  readonly remoteRevision: string;
   /** Requests at once that its remote allows. */
   readonly downloadConcurrency: number;
   /** Tried in this order. */
@@ -59,7 +61,8 @@ export class AlternateFiles {
 /** Nothing is read of a table that is empty, and otherwise one entry of the index for each digest. */
 const alternatesOf = `
   select artifact.sha256, source.id as "alternateId", source.name as "alternateName", source.remote_id as "remoteId",
-         remote.name as "remoteName", remote.download_concurrency as "downloadConcurrency",
+         remote.name as "remoteName", remote.updated_at::text as "remoteRevision",
+         remote.download_concurrency as "downloadConcurrency",
          artifact.urls, artifact.size::float8 as size
     from alternate_artifacts artifact
     join alternate_content_sources source on source.refresh_id = artifact.refresh_id

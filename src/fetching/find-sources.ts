@@ -16,6 +16,8 @@ export interface FileSource extends Readonly<Record<DigestName, string | null>> 
   readonly contentArtifactId: string;
   readonly remoteId: string;
   readonly remoteName: string;
+  /** Another one once the remote was changed. */
+  readonly remoteRevision: string;
   /** Of the remote that the file was synced from, now. */
   readonly policy: Policy;
   /** Tried in this order. */
@@ -55,12 +57,13 @@ function alternatesOf(originals: readonly FileSource[], alternates: AlternateFil
 
 /** What it promises, and whether it is stored, is as for the original. */
 function asSource(file: AlternateFile, original: FileSource): FileSource {
-  const { alternateId: id, alternateName: name, remoteId, remoteName, urls } = file;
+  const { alternateId: id, alternateName: name, remoteId, remoteName, remoteRevision, urls } = file;
   return {
     ...original,
     origin: { kind: 'alternate', id, name },
     remoteId,
     remoteName,
+    remoteRevision,
     urls,
     size: original.size ?? file.size,
     failedUntil: null,
@@ -82,7 +85,7 @@ export async function leaveAlone(
 
 const sourcesOf = `
   select source.id, source.content_artifact_id as "contentArtifactId", source.remote_id as "remoteId",
-         remote.name as "remoteName", remote.policy, source.urls, source.size::float8 as size,
+         remote.name as "remoteName", remote.updated_at::text as "remoteRevision", remote.policy, source.urls, source.size::float8 as size,
          source.failed_until as "failedUntil", ${digestNames.map((name) => `source.${name}`).join(', ')}
     from remote_artifacts source join remotes remote on remote.id = source.remote_id
    where source.content_artifact_id = any($1::bigint[])

@@ -33,26 +33,39 @@ export class SourceRemotes {
 
   /** @throws {@link RemoteNotFound}, {@link UnusableRemote}, {@link InvalidSetting} where its secrets cannot be read */
   open(remoteId: string): Promise<SourceRemote> {
-    const known = this.opened.get(remoteId) ?? this.connect(remoteId);
+    const known = this.opened.get(remoteId) ?? openRemote(remoteId, this.dependencies, this.purpose);
     this.opened.set(remoteId, known);
     return known;
   }
 
   async close(): Promise<void> {
     for (const opening of await Promise.allSettled(this.opened.values())) {
-      if (opening.status === 'rejected') continue;
-      opening.value.pool.leave();
-      await opening.value.client.close();
+      if (opening.status === 'fulfilled') await closeRemote(opening.value);
     }
   }
+}
 
-  private async connect(remoteId: string): Promise<SourceRemote> {
-    const { pools, secrets, settings } = this.dependencies;
-    const remote = await Remote.findByPk(remoteId);
-    if (!remote) throw new RemoteNotFound(remoteId);
-    const connection = connectionOf(remote, secrets);
-    const client = new RemoteClient(connection, settings);
-    const limits = { slots: connection.downloadConcurrency, requestsPerSecond: connection.rateLimit };
-    return { connection, client, pool: pools.joinWhole(`${this.purpose} from remote ${remoteId}`, limits) };
-  }
+/**
+ * Opens a remote; who does has to close it.
+ *
+ * @param purpose - see {@link SourceRemotes}
+ * @throws {@link RemoteNotFound}, {@link UnusableRemote}, {@link InvalidSetting} where its secrets cannot be read
+ */
+export async function openRemote(
+  remoteId: string,
+  { pools, secrets, settings }: SourceDependencies,
+  purpose: string,
+): Promise<SourceRemote> {
+  const remote = await Remote.findByPk(remoteId);
+  if (!remote) throw new RemoteNotFound(remoteId);
+  const connection = connectionOf(remote, secrets);
+  const client = new RemoteClient(connection, settings);
+  const limits = { slots: connection.downloadConcurrency, requestsPerSecond: connection.rateLimit };
+  return { connection, client, pool: pools.joinWhole(`${purpose} from remote ${remoteId}`, limits) };
+}
+
+/** Ends what is under way with a remote. */
+export async function closeRemote({ pool, client }: SourceRemote): Promise<void> {
+  pool.leave();
+  await client.close();
 }

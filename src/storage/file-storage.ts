@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream';
 import { asError, PenstockError } from '../errors';
 import { DiskFlush } from './disk-flush';
 import { FileWriter, type FileCalls } from './file-writer';
-import type { ListedFile, Storage, StorageRoom, StorageWriter } from './storage';
+import type { ListedFile, ReadableWriter, Storage, StorageRoom } from './storage';
 
 /** A key that is no relative path of plain names, and so might lead out of the storage. */
 export class InvalidStorageKey extends PenstockError {}
@@ -52,7 +52,7 @@ export class FileStorage implements Storage {
     return new FileStorage(resolve(root), fs, false);
   }
 
-  create(): StorageWriter {
+  create(): ReadableWriter {
     this.#count += 1;
     const temporary = join(this.#temporary, `${this.#prefix}-${this.#count}`);
     return new FileWriter(temporary, this.files, {

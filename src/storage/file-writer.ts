@@ -3,12 +3,12 @@ import { dirname } from 'node:path';
 
 import { asError } from '../errors';
 import { asStorageError } from './storage-full';
-import type { StorageWriter } from './storage';
+import type { ReadableWriter, WrittenBytes } from './storage';
 
 /** The calls of `node:fs` that write a file. */
 export type FileCalls = Pick<
   typeof nodeFs,
-  'open' | 'writev' | 'openSync' | 'writevSync' | 'closeSync' | 'renameSync' | 'mkdirSync' | 'unlinkSync'
+  'open' | 'read' | 'writev' | 'openSync' | 'writevSync' | 'closeSync' | 'renameSync' | 'mkdirSync' | 'unlinkSync'
 >;
 
 /** Where a finished file goes. */
@@ -30,10 +30,14 @@ const done = Promise.resolve();
  * time and of processor, where Node's thread pool took 0.3–1.1 s of time and 0.6–2.1 s of processor. What is larger than the
  * buffer is written by the thread pool, so that the process goes on meanwhile.
  */
-export class FileWriter implements StorageWriter {
+export class FileWriter implements ReadableWriter {
   #chunks: Uint8Array[] = [];
   #buffered = 0;
+  /** Bytes in the file: what is in memory follows them. */
+  #written = 0;
   #file: number | undefined;
+  /** Somebody reads along: the file stays open, and its last bytes in memory. */
+  #readAlong = false;
   #created = false;
   #ended = false;
 
@@ -47,6 +51,20 @@ export class FileWriter implements StorageWriter {
     this.#chunks.push(chunk);
     this.#buffered += chunk.byteLength;
     return this.#buffered > BUFFER_BYTES ? this.#writeOut() : done;
+  }
+
+  readBack(): WrittenBytes {
+    this.#readAlong = true;
+    return {
+      read: (position, length) =>
+        position < this.#written ? this.#read(position, length) : Promise.resolve(this.#inMemory(position, length)),
+      close: () => {
+        this.#readAlong = false;
+        if (!this.#ended) return;
+        this.#chunks = [];
+        this.#closeFile();
+      },
+    };
   }
 
   async commit(key: string): Promise<void> {
@@ -74,7 +92,7 @@ export class FileWriter implements StorageWriter {
   discard(): Promise<void> {
     if (this.#ended) return done;
     this.#ended = true;
-    this.#chunks = [];
+    if (!this.#readAlong) this.#chunks = [];
     try {
       this.#closeFile();
       if (this.#created) this.files.unlinkSync(this.temporary);
@@ -87,12 +105,13 @@ export class FileWriter implements StorageWriter {
   async #writeOut(): Promise<void> {
     const chunks = this.#chunks;
     const bytes = this.#buffered;
-    this.#chunks = [];
-    this.#buffered = 0;
     try {
       this.#file ??= await this.#open();
       let written = 0;
       while (written < bytes) written += await this.#writev(this.#file, after(chunks, written));
+      this.#chunks = [];
+      this.#buffered = 0;
+      this.#written += bytes;
     } catch (error) {
       throw asStorageError(error, dirname(this.temporary), bytes);
     }
@@ -101,12 +120,12 @@ export class FileWriter implements StorageWriter {
   #writeRest(file: number): void {
     let written = 0;
     while (written < this.#buffered) written += this.files.writevSync(file, after(this.#chunks, written));
-    this.#chunks = [];
+    if (!this.#readAlong) this.#chunks = [];
   }
 
   #open(): Promise<number> {
     return new Promise((resolve, reject) => {
-      this.files.open(this.temporary, 'wx', (error, file) => {
+      this.files.open(this.temporary, 'wx+', (error, file) => {
         if (error) {
           reject(error);
           return;
@@ -126,8 +145,25 @@ export class FileWriter implements StorageWriter {
     });
   }
 
+  #read(position: number, length: number): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const buffer = Buffer.allocUnsafeSlow(Math.min(length, this.#written - position));
+      this.files.read(this.#file ?? -1, buffer, 0, buffer.length, position, (error, read) => {
+        if (error) reject(error);
+        else resolve(buffer.subarray(0, read));
+      });
+    });
+  }
+
+  /** Without a copy: of the one piece that holds the position. */
+  #inMemory(position: number, length: number): Uint8Array {
+    const [rest] = after(this.#chunks, position - this.#written);
+    if (!rest) throw new RangeError(`Nothing was written at ${position} yet.`);
+    return rest.subarray(0, length);
+  }
+
   #closeFile(): void {
-    if (this.#file === undefined) return;
+    if (this.#file === undefined || this.#readAlong) return;
     const file = this.#file;
     this.#file = undefined;
     this.files.closeSync(file);

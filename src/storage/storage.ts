@@ -4,9 +4,9 @@ import type { Readable } from 'node:stream';
  * Where artifacts and pinned metadata lie. A key is a relative path such as `artifact/ab/cdef…`; what lies under a key is
  * whole and never changes. {@link artifactKey} and {@link metadataKey} make keys.
  */
-export interface Storage {
+export interface Storage extends FileSink {
   /** Begins a new file under a temporary name. */
-  create(): StorageWriter;
+  create(): ReadableWriter;
   /** The size in bytes of what lies under a key; `undefined` where nothing does. */
   sizeOf(key: string): Promise<number | undefined>;
   /** What lies under a key, with its age; `undefined` where nothing does. */
@@ -52,6 +52,25 @@ export interface StorageWriter {
   commit(key: string): Promise<void>;
   /** Leaves nothing behind, also after a `write` or `commit` that failed; a second time is no error. */
   discard(): Promise<void>;
+}
+
+/** Where files are begun. */
+export interface FileSink {
+  create(): StorageWriter;
+}
+
+/** A file of a storage that can be read along while it is written. */
+export interface ReadableWriter extends StorageWriter {
+  /** To be called before the first `write`, once at most. */
+  readBack(): WrittenBytes;
+}
+
+/** The bytes of a file that is being written, also after its `commit` or `discard`; it has to be closed. */
+export interface WrittenBytes {
+  /** Up to `length` bytes of those whose `write` has returned, and at least one; they never change. */
+  read(position: number, length: number): Promise<Uint8Array>;
+  /** Frees what is kept for reading, once nobody reads any more; a second time is no error. */
+  close(): void;
 }
 
 /** The key of an artifact, as pulpcore lays its storage out. */

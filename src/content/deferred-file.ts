@@ -1,0 +1,59 @@
+import { digestNames } from '../downloads/digests';
+import type { DownloadContext, WantedArtifact } from '../downloads/download-artifact';
+import type { DownloadLimits } from '../downloads/retries';
+import type { FileSource } from '../fetching/find-sources';
+import type { SourceRemote } from '../fetching/source-remotes';
+import type { SourceTrial } from '../fetching/try-sources';
+import type { Storage } from '../storage/storage';
+import type { FoundFile } from './found-file';
+
+/** A file that is not stored, and all that is known of it. */
+export interface DeferredFile {
+  readonly contentArtifactId: string;
+  readonly path: string;
+  /** In the order in which they are tried. */
+  readonly sources: readonly FileSource[];
+  /** Bytes. */
+  readonly size: number | undefined;
+  readonly sha256: string | undefined;
+}
+
+/** What deferred files are fetched with. */
+export interface Fetching extends SourceTrial {
+  readonly storage: Storage;
+  /** Whether sha1 or md5 may be all that is known of a file. */
+  readonly allowWeakDigests: boolean;
+}
+
+/** A client waits: attempts that begin anew are few, and pauses short. A body that breaks is resumed as often as its remote says. */
+const MOST_RESTARTS = 1;
+const limits: Partial<DownloadLimits> = { backoff: { first: 100, most: 1_000 }, maxRetryAfter: 1_000 };
+
+/** What a file has been, where it was stored before, and else what its sources declare. */
+export function asDeferred(
+  { contentArtifactId, path, stored }: FoundFile,
+  sources: readonly FileSource[],
+): DeferredFile {
+  return {
+    contentArtifactId,
+    path,
+    sources,
+    size: stored?.size ?? sources.find(({ size }) => size !== null)?.size ?? undefined,
+    sha256: stored?.sha256 ?? sources.find(({ sha256 }) => sha256 !== null)?.sha256?.toLowerCase(),
+  };
+}
+
+/** What a source has to give: what it declares itself, and what is known of the file. */
+export function wantedFrom(source: FileSource, { size, sha256 }: DeferredFile): WantedArtifact {
+  const declared = digestNames.flatMap((name) => (source[name] === null ? [] : [[name, source[name]] as const]));
+  return { urls: source.urls, size, digests: { ...Object.fromEntries(declared), ...(sha256 && { sha256 }) } };
+}
+
+/** How to download from a remote while clients wait. */
+export function waitedFor(
+  { client, pool, connection }: SourceRemote,
+  signal: AbortSignal,
+): Omit<DownloadContext, 'storage'> {
+  const { maxRetries } = connection;
+  return { client, pool, signal, maxRetries, maxRestarts: MOST_RESTARTS, limits };
+}

@@ -1,0 +1,79 @@
+import type { Pool } from 'pg';
+
+import { InvalidDigest, WeakDigest } from '../downloads/digests';
+import { DownloadFailed, UnusableRemote } from '../downloads/download-error';
+import { InvalidSetting } from '../errors';
+import type { PenstockError } from '../errors';
+import { RemoteNotFound } from '../repositories/errors';
+import type { FileSource } from './find-sources';
+import type { LeasedRemotes } from './leased-remotes';
+import type { SourceRemote } from './source-remotes';
+
+/** Seconds for which a source is left alone that could not give a file. */
+export const COOL_DOWN = 300;
+
+/** None of the sources could give a file. */
+export interface NoSource {
+  /** Why not, a sentence for each source. */
+  readonly reasons: readonly string[];
+  /** Seconds until one of them is asked again. */
+  readonly retryAfter: number | undefined;
+}
+
+/** What sources are tried with. */
+export interface SourceTrial {
+  readonly pool: Pool;
+  readonly remotes: LeasedRemotes;
+  /** Told of each source that could not give the file. */
+  readonly onFailure: (source: FileSource, error: PenstockError) => void;
+}
+
+/**
+ * Fetches from the sources of a file in their order, until one has given it. One that failed is left alone for the cool-down, and
+ * so are those that failed lately; one whose remote cannot be used as it is set up is passed by, and tried again the next time.
+ *
+ * @throws what `fetch` throws and is not the source's doing: a full disk, the reason of a signal
+ */
+export async function trySources<T>(
+  sources: readonly FileSource[],
+  { pool, remotes, onFailure }: SourceTrial,
+  fetch: (source: FileSource, remote: SourceRemote) => Promise<T>,
+): Promise<{ readonly value: T } | NoSource> {
+  const reasons: string[] = [];
+  const waits: number[] = [];
+  for (const source of sources) {
+    const waited = rests(source);
+    if (waited > 0) {
+      reasons.push(`The remote ${source.remoteName} has failed, and is left alone for ${waited} s.`);
+      waits.push(waited);
+      continue;
+    }
+    try {
+      const value = await remotes.use(source.remoteId, source.remoteRevision, (remote) => fetch(source, remote));
+      if (source.failedUntil !== null) await pool.query(forgive, [source.id]);
+      return { value };
+    } catch (error) {
+      if (!isOfSource(error)) throw error;
+      reasons.push(`The remote ${source.remoteName}: ${error.message}`);
+      onFailure(source, error);
+      if (!(error instanceof DownloadFailed)) continue;
+      waits.push(COOL_DOWN);
+      await pool.query(putAside, [source.id, COOL_DOWN]);
+    }
+  }
+  return { reasons, retryAfter: waits.length === sources.length ? Math.min(...waits) : undefined };
+}
+
+/** Seconds for which a source is still left alone. */
+export function rests({ failedUntil }: FileSource): number {
+  return failedUntil === null ? 0 : Math.max(0, Math.ceil((failedUntil.getTime() - Date.now()) / 1000));
+}
+
+const unusable = [DownloadFailed, RemoteNotFound, UnusableRemote, InvalidSetting, WeakDigest, InvalidDigest] as const;
+
+function isOfSource(error: unknown): error is PenstockError {
+  return unusable.some((kind) => error instanceof kind);
+}
+
+const putAside = `update remote_artifacts set failed_until = now() + make_interval(secs => $2) where id = $1`;
+const forgive = `update remote_artifacts set failed_until = null where id = $1`;
