@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Pool } from 'pg';
 
 import { untilAborted } from '../downloads/abort';
@@ -21,6 +22,8 @@ import { askSize } from './upstream-size';
 
 /** Milliseconds that upstream has to tell a file's size. */
 const SIZE_TIMEOUT = 10_000;
+/** Sizes that upstream told, and the milliseconds for which they hold: a file of which nothing is declared may change. */
+const sizes = { max: 10_000, ttl: 5_000 };
 
 /** What deferred files are served with. */
 export interface DeferredDependencies extends SourceDependencies {
@@ -41,8 +44,7 @@ export class DeferredDownloads implements DeferredFiles {
   readonly #fetching: Fetching;
   readonly #remotes: LeasedRemotes;
   readonly #saving: SavingFiles;
-  /** Sizes that are being asked for. */
-  readonly #sizes = new Map<string, Promise<number | undefined>>();
+  readonly #sizes = new LRUCache<string, Promise<number | undefined>>(sizes);
 
   constructor(dependencies: DeferredDependencies) {
     const { pool, storage, settings, log } = dependencies;
@@ -127,8 +129,11 @@ export class DeferredDownloads implements DeferredFiles {
   #sizeOf(file: DeferredFile): Promise<number | undefined> {
     const { contentArtifactId: id } = file;
     if (this.#saving.get(id)) return Promise.resolve(undefined);
-    const asking = this.#sizes.get(id) ?? this.#askSize(file).finally(() => this.#sizes.delete(id));
+    const known = this.#sizes.get(id);
+    if (known) return known;
+    const asking = this.#askSize(file);
     this.#sizes.set(id, asking);
+    asking.catch(() => this.#sizes.delete(id));
     return asking;
   }
 

@@ -77,6 +77,9 @@ export async function downloadArtifact(wanted: WantedArtifact, context: Download
       // With its slot in hand: who still waits for one, perhaps at a slow remote, keeps nobody else waiting.
       attempt: () =>
         key === undefined || context.alone ? download() : inFlight.run(key, download, fits, context.signal),
+      get resumable() {
+        return body.resumable;
+      },
       park: () => body.park(),
       end: () => body.end(),
     };
