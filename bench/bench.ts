@@ -10,11 +10,13 @@ import type { Database } from '../src/models/database';
 import { migrate } from '../src/models/migrate';
 import { plugins } from '../src/plugins';
 import { connectClient, registerSearchAttributes } from '../src/temporal';
+import { measureFirstRequests } from './first-requests';
 import { BenchProcess } from './process';
 
 /**
  * Times syncs from the start of the workflow to its end, with upstream, PostgreSQL, Temporal and the worker on this machine.
- * `npm run bench` runs the usual cases; `npm run bench -- NAME…` those whose names begin so.
+ * `npm run bench` runs the usual cases; `npm run bench -- NAME…` those whose names begin so. `first-requests` are of files
+ * that are not stored.
  */
 interface Case {
   readonly name: string;
@@ -44,7 +46,8 @@ const cases: readonly Case[] = [
 
 async function main(): Promise<void> {
   const wanted = process.argv.slice(2);
-  const chosen = cases.filter(({ name }) => wanted.length === 0 || wanted.some((each) => name.startsWith(each)));
+  const isWanted = (name: string) => wanted.length === 0 || wanted.some((each) => name.startsWith(each));
+  const chosen = cases.filter(({ name }) => isWanted(name));
   const folder = await mkdtemp(join(tmpdir(), 'penstock-bench-'));
   const services = await startServices(
     { dataDir: folder, temporalGiven: false, ports: { postgres: 0, temporal: 0, ui: 0 } },
@@ -53,8 +56,10 @@ async function main(): Promise<void> {
   try {
     const client = await connectClient({ embeddedAddress: services.temporalAddress });
     await registerSearchAttributes(client);
-    print(['case', 'seconds', 'units/s', 'MB/s', 'events', 'worker CPU s', 'worker peak MB']);
-    print(['---', '---', '---', '---', '---', '---', '---']);
+    if (chosen.length > 0) {
+      print(['case', 'seconds', 'units/s', 'MB/s', 'events', 'worker CPU s', 'worker peak MB']);
+      print(['---', '---', '---', '---', '---', '---', '---']);
+    }
     for (const each of chosen) {
       print(
         await measure(each, client, {
@@ -65,9 +70,24 @@ async function main(): Promise<void> {
       );
     }
     await client.connection.close();
+    if (isWanted('first-requests')) await benchFirstRequests(services.databaseUrl, folder);
   } finally {
     await services.stop();
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function benchFirstRequests(serverUrl: string, folder: string): Promise<void> {
+  const database = openDatabase(await createDatabase(serverUrl, 'first_requests'));
+  try {
+    await migrate(database.sequelize, plugins);
+    const times = await measureFirstRequests(database, folder);
+    process.stdout.write('\n');
+    print(['first requests', 'upstream ms', 'first ms', 'second ms']);
+    print(['---', '---', '---', '---']);
+    print(['1 KiB', ...[times.upstream, times.first, times.second].map((time) => time.toFixed(2))]);
+  } finally {
+    await database.close();
   }
 }
 

@@ -1,3 +1,5 @@
+import { setImmediate } from 'node:timers/promises';
+
 import { untilAborted } from '../downloads/abort';
 import { PenstockError } from '../errors';
 import type { FileSink, ReadableWriter, StorageWriter } from '../storage/storage';
@@ -67,6 +69,8 @@ export class GrowingFile implements FileSink {
         // It ends before the point that readers have come to.
         if (this.#former) this.#beginEdition(this.#former);
         this.#become('whole');
+        // Readers first: a file system that is busy may keep the process waiting.
+        await setImmediate();
         await writer.commit(key);
       },
       discard: async () => {

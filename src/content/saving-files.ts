@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 
 import { downloadArtifact } from '../downloads/download-artifact';
 import type { StoredFile } from '../downloads/download-artifact';
-import { attachArtifacts } from '../fetching/attach-artifacts';
+import { AttachSoon } from '../fetching/attach-soon';
 import { trySources } from '../fetching/try-sources';
 import { artifactKey } from '../storage/storage';
 import { waitedFor, wantedFrom } from './deferred-file';
@@ -27,10 +27,16 @@ export class SavingFiles {
   readonly #saving = new Map<string, SavingFile>();
   readonly #saved = new LRUCache<string, StoredFile>(saved);
 
+  readonly #attaching: AttachSoon;
+
   constructor(
     private readonly fetching: Fetching,
     private readonly log: DeferredLog,
-  ) {}
+  ) {
+    this.#attaching = new AttachSoon(fetching.pool, fetching.storage, (error, files) => {
+      log.warn({ error, sha256: files.map(({ sha256 }) => sha256) }, 'Files were saved, and will be fetched again');
+    });
+  }
 
   /** The download of a file that is under way. */
   get(contentArtifactId: string): SavingFile | undefined {
@@ -59,6 +65,7 @@ export class SavingFiles {
     const all = [...this.#saving.values()];
     for (const saving of all) saving.abort(new Error('The process is ending.'));
     await Promise.all(all.map((saving) => saving.ended()));
+    await this.#attaching.settled();
   }
 
   #begin(file: DeferredFile): SavingFile {
@@ -101,9 +108,8 @@ export class SavingFiles {
     );
     if (!('value' in fetched)) throw new FileUnavailable(file.path, fetched.reasons, fetched.retryAfter);
     const { sha256, size, digests } = fetched.value;
-    await fetching.storage.flush();
-    await attachArtifacts(fetching.pool, [{ contentArtifactId, sha256, size, digests }]);
     this.#saved.set(contentArtifactId, { sha256, size });
+    this.#attaching.add({ contentArtifactId, sha256, size, digests });
   }
 }
 

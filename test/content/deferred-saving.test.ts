@@ -98,8 +98,8 @@ it('asks upstream once for a thousand readers, and holds little for them', async
   goOn();
   expect(new Set(await Promise.all(readers))).toEqual(new Set([bytes.length]));
   expect(upstream.requests(path)).toHaveLength(1);
-  // 1,000 readers of 4 MiB: a copy for each would be 4 GB.
-  expect(most).toBeLessThan(200 * MIB);
+  // A copy for each of them would be 4 GB; what is not collected yet counts, too.
+  expect(most).toBeLessThan(512 * MIB);
 });
 
 it('lets a slow reader hold back neither the download nor another reader', async () => {

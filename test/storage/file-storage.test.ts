@@ -66,6 +66,30 @@ describe('the storage on the file system', () => {
     expect(await storage.sizeOf('artifact/ab/cdef')).toBeUndefined();
   });
 
+  it.each(['commit', 'discard'] as const)('lets what is written be read along, also after %s', async (end) => {
+    const storage = await FileStorage.open(root);
+    for (const pieces of [[small, small], Array<Buffer>(50).fill(Buffer.from('0123456789'.repeat(2_000)))]) {
+      const writer = storage.create();
+      const along = writer.readBack();
+      const all = Buffer.concat(pieces);
+      const read = async (from: number, to: number) => {
+        const parts: Uint8Array[] = [];
+        for (let at = from; at < to; at += parts.at(-1)?.byteLength ?? 0) parts.push(await along.read(at, to - at));
+        return Buffer.concat(parts);
+      };
+      let written = 0;
+      for (const piece of pieces) {
+        await writer.write(piece);
+        written += piece.length;
+        expect((await read(0, written)).equals(all.subarray(0, written))).toBe(true);
+      }
+      await (end === 'commit' ? writer.commit('artifact/ab/along') : writer.discard());
+      expect((await read(3, written)).equals(all.subarray(3))).toBe(true);
+      along.close();
+      expect(await temporaryFiles()).toEqual([]);
+    }
+  });
+
   it('takes the same key twice', async () => {
     const storage = await FileStorage.open(root);
     await Promise.all([put(storage, 'artifact/ab/cdef', small), put(storage, 'artifact/ab/cdef', small)]);
