@@ -5,7 +5,6 @@ import type { FetchedFile } from '../src/fetching/attach-artifacts';
 import { noteFetched, noteUnfetched } from '../src/fetching/version-download';
 import type { Unfetched } from '../src/fetching/version-download';
 import { takeIntoUse } from '../src/models/use-lock';
-import { findLost } from '../src/staging/lost-artifacts';
 import type { Storage } from '../src/storage/storage';
 import type { MaintenanceAttempt } from './maintenance-attempt';
 
@@ -47,10 +46,7 @@ export class FetchRecord {
     [this.fetched, this.unfetched] = [[], []];
     await this.storage.flush();
     await this.attempt.transaction(async (client) => {
-      // A file that no row names may have been cleaned away since it was found, or put in place; from now on it is not.
-      const lost = new Set(await findLost(this.storage, fetched));
-      const there = fetched.filter(({ sha256 }) => !lost.has(sha256));
-      await attachFetched(client, there);
+      const there = await attachFetched(client, this.storage, fetched);
       await noteFetched(client, this.attempt.id, there);
       await noteUnfetched(client, this.attempt.id, unfetched);
       for (const { contentArtifactId } of [...there, ...unfetched]) this.settled.add(contentArtifactId);

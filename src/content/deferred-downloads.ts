@@ -54,8 +54,8 @@ export class DeferredDownloads implements DeferredFiles {
       storage,
       remotes: this.#remotes,
       allowWeakDigests: settings.allowWeakDigests,
-      onFailure: ({ id, remoteName }, error) => {
-        log.warn({ error, remote: remoteName, remoteArtifact: id }, 'A source could not give a file');
+      onFailure: ({ origin, remoteName, contentArtifactId }, error) => {
+        log.warn({ error, remote: remoteName, source: origin, contentArtifactId }, 'A source could not give a file');
       },
     };
     this.#saving = new SavingFiles(this.#fetching, log);

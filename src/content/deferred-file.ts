@@ -1,6 +1,7 @@
-import { digestNames } from '../downloads/digests';
+import type { Digests } from '../downloads/digests';
 import type { DownloadContext, WantedArtifact } from '../downloads/download-artifact';
 import type { DownloadLimits } from '../downloads/retries';
+import { digestsOfAll } from '../fetching/download-from-sources';
 import type { FileSource } from '../fetching/find-sources';
 import type { SourceRemote } from '../fetching/source-remotes';
 import type { SourceTrial } from '../fetching/try-sources';
@@ -16,6 +17,8 @@ export interface DeferredFile {
   /** Bytes. */
   readonly size: number | undefined;
   readonly sha256: string | undefined;
+  /** All that are known, whichever of the sources knows them. */
+  readonly digests: Digests;
 }
 
 /** What deferred files are fetched with. */
@@ -34,19 +37,20 @@ export function asDeferred(
   { contentArtifactId, path, stored }: FoundFile,
   sources: readonly FileSource[],
 ): DeferredFile {
+  const digests = { ...digestsOfAll(sources), ...(stored && { sha256: stored.sha256 }) };
   return {
     contentArtifactId,
     path,
     sources,
     size: stored?.size ?? sources.find(({ size }) => size !== null)?.size ?? undefined,
-    sha256: stored?.sha256 ?? sources.find(({ sha256 }) => sha256 !== null)?.sha256?.toLowerCase(),
+    sha256: digests.sha256,
+    digests,
   };
 }
 
-/** What a source has to give: what it declares itself, and what is known of the file. */
-export function wantedFrom(source: FileSource, { size, sha256 }: DeferredFile): WantedArtifact {
-  const declared = digestNames.flatMap((name) => (source[name] === null ? [] : [[name, source[name]] as const]));
-  return { urls: source.urls, size, digests: { ...Object.fromEntries(declared), ...(sha256 && { sha256 }) } };
+/** What a source has to give, whatever it declares itself. */
+export function wantedFrom({ urls }: FileSource, { size, digests }: DeferredFile): WantedArtifact {
+  return { urls, size, digests };
 }
 
 /** How to download from a remote while clients wait. */

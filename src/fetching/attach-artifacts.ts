@@ -5,6 +5,8 @@ import type { Digests } from '../downloads/digests';
 import type { StoredFile } from '../downloads/download-artifact';
 import { inTransaction } from '../models/database';
 import { takeIntoUse } from '../models/use-lock';
+import { findLost } from '../staging/lost-artifacts';
+import type { Storage } from '../storage/storage';
 
 /** A file that was fetched after its content had been saved. It lies in the storage, and was flushed. */
 export interface FetchedFile extends StoredFile {
@@ -17,20 +19,31 @@ export interface FetchedFile extends StoredFile {
  * Gives content artifacts that are deferred the files that were fetched for them; an artifact that another one has attached
  * meanwhile stays. Any number of processes may do it at once.
  */
-export async function attachArtifacts(pool: Pool, files: readonly FetchedFile[]): Promise<void> {
-  if (files.length > 0) await inTransaction(pool, (client) => attachFetched(client, files), takeIntoUse);
+export async function attachArtifacts(pool: Pool, storage: Storage, files: readonly FetchedFile[]): Promise<void> {
+  if (files.length > 0) await inTransaction(pool, (client) => attachFetched(client, storage, files), takeIntoUse);
 }
 
-/** The same within a transaction whose first lock is {@link takeIntoUse}. */
-export async function attachFetched(client: PoolClient, files: readonly FetchedFile[]): Promise<void> {
+/**
+ * The same within a transaction whose first lock is {@link takeIntoUse}.
+ *
+ * @returns those whose files are there: one that no row names yet may have been cleaned away; from now on it is not.
+ */
+export async function attachFetched(
+  client: PoolClient,
+  storage: Storage,
+  files: readonly FetchedFile[],
+): Promise<readonly FetchedFile[]> {
+  const lost = new Set(await findLost(storage, files));
+  const there = files.filter(({ sha256 }) => !lost.has(sha256));
   const columns = digestNames.map((name) =>
-    files.map((file) => (name === 'sha256' ? file.sha256 : (file.digests[name] ?? null))),
+    there.map((file) => (name === 'sha256' ? file.sha256 : (file.digests[name] ?? null))),
   );
-  await client.query(insertArtifacts, [files.map(({ size }) => size), ...columns]);
+  await client.query(insertArtifacts, [there.map(({ size }) => size), ...columns]);
   await client.query(attach, [
-    files.map(({ contentArtifactId }) => contentArtifactId),
-    files.map(({ sha256 }) => sha256),
+    there.map(({ contentArtifactId }) => contentArtifactId),
+    there.map(({ sha256 }) => sha256),
   ]);
+  return there;
 }
 
 const others = digestNames.filter((name) => name !== 'sha256');

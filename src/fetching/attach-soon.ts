@@ -17,7 +17,7 @@ export class AttachSoon {
   /** @param onError - told where files could not be attached; they stay deferred */
   constructor(
     private readonly pool: Pool,
-    private readonly storage: Pick<Storage, 'flush'>,
+    private readonly storage: Storage,
     private readonly onError: (error: unknown, files: readonly FetchedFile[]) => void,
   ) {}
 
@@ -41,7 +41,7 @@ export class AttachSoon {
     this.#batch = undefined;
     try {
       await this.storage.flush();
-      await attachArtifacts(this.pool, files);
+      await attachArtifacts(this.pool, this.storage, files);
     } catch (error) {
       this.onError(error, files);
     }

@@ -71,16 +71,22 @@ function asSource(file: AlternateFile, original: FileSource): FileSource {
 }
 
 /** Leaves a source alone for so many seconds: this one file at a remote, or all that an alternate content source has. */
-export async function leaveAlone(
-  client: Queryable,
-  { kind, id }: Pick<SourceOrigin, 'kind' | 'id'>,
-  seconds: number,
-): Promise<void> {
-  const table = kind === 'alternate' ? 'alternate_content_sources' : 'remote_artifacts';
-  await client.query(`update ${table} set failed_until = now() + make_interval(secs => $2) where id = $1`, [
-    id,
+export async function leaveAlone(client: Queryable, origin: SourceReference, seconds: number): Promise<void> {
+  await client.query(`update ${tableOf(origin)} set failed_until = now() + make_interval(secs => $2) where id = $1`, [
+    origin.id,
     seconds,
   ]);
+}
+
+/** Takes back that a source is left alone. */
+export async function forgive(client: Queryable, origin: SourceReference): Promise<void> {
+  await client.query(`update ${tableOf(origin)} set failed_until = null where id = $1`, [origin.id]);
+}
+
+type SourceReference = Pick<SourceOrigin, 'kind' | 'id'>;
+
+function tableOf({ kind }: SourceReference): string {
+  return kind === 'alternate' ? 'alternate_content_sources' : 'remote_artifacts';
 }
 
 const sourcesOf = `

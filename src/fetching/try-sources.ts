@@ -1,10 +1,11 @@
 import type { Pool } from 'pg';
 
 import { InvalidDigest, WeakDigest } from '../downloads/digests';
-import { DownloadFailed, UnusableRemote } from '../downloads/download-error';
+import { DownloadFailed, UnexpectedStatus, UnusableRemote } from '../downloads/download-error';
 import { InvalidSetting } from '../errors';
 import type { PenstockError } from '../errors';
 import { RemoteNotFound } from '../repositories/errors';
+import { forgive, leaveAlone } from './find-sources';
 import type { FileSource } from './find-sources';
 import type { LeasedRemotes } from './leased-remotes';
 import type { SourceRemote } from './source-remotes';
@@ -49,8 +50,10 @@ export async function trySources<T>(
       continue;
     }
     try {
-      const value = await remotes.use(source.remoteId, source.remoteRevision, (remote) => fetch(source, remote));
-      if (source.failedUntil !== null) await pool.query(forgive, [source.id]);
+      const value = await remotes.use(source.remoteId, source.remoteRevision, (remote) =>
+        fetch(source, source.origin.kind === 'alternate' ? askedOnce(remote) : remote),
+      );
+      if (source.failedUntil !== null) await forgive(pool, source.origin);
       return { value };
     } catch (error) {
       if (!isOfSource(error)) throw error;
@@ -58,7 +61,8 @@ export async function trySources<T>(
       onFailure(source, error);
       if (!(error instanceof DownloadFailed)) continue;
       waits.push(COOL_DOWN);
-      await pool.query(putAside, [source.id, COOL_DOWN]);
+      if (source.origin.kind === 'alternate' && lacksOnlyThis(error)) continue;
+      await leaveAlone(pool, source.origin, COOL_DOWN);
     }
   }
   return { reasons, retryAfter: waits.length === sources.length ? Math.min(...waits) : undefined };
@@ -75,5 +79,12 @@ function isOfSource(error: unknown): error is PenstockError {
   return unusable.some((kind) => error instanceof kind);
 }
 
-const putAside = `update remote_artifacts set failed_until = now() + make_interval(secs => $2) where id = $1`;
-const forgive = `update remote_artifacts set failed_until = null where id = $1`;
+/** An alternate is left alone as a whole: not where it works, and just does not have a file any more. */
+function lacksOnlyThis({ failures }: DownloadFailed): boolean {
+  return failures.every(({ error }) => error instanceof UnexpectedStatus && error.details.status === 404);
+}
+
+/** An alternate is only the first choice: the original is there. */
+function askedOnce({ connection, ...remote }: SourceRemote): SourceRemote {
+  return { ...remote, connection: { ...connection, maxRetries: 0 } };
+}
