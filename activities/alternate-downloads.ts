@@ -9,7 +9,7 @@ import { AlternateFiles } from '../src/fetching/alternate-files';
 import type { AlternateFile, DeclaredFile } from '../src/fetching/alternate-files';
 import { leaveAlone } from '../src/fetching/find-sources';
 import { SourceRemotes } from '../src/fetching/source-remotes';
-import { StorageFull } from '../src/storage/storage-full';
+import { StorageError } from '../src/storage/storage-error';
 import type { ActivityDependencies } from './dependencies';
 
 /** Files in a row that an alternate content source has failed at: then it is left alone. */
@@ -66,7 +66,7 @@ export class AlternateDownloads {
    * A file that an alternate has given, and that lies in the storage; `undefined` where none has.
    *
    * @param remoteId - the file's own remote, which is asked afterwards
-   * @throws {@link StorageFull}, the signal's reason
+   * @throws {@link StorageError}, the signal's reason
    */
   async download(wanted: WantedArtifact, remoteId: string, context: DownloadContext): Promise<StoredFile | undefined> {
     const { digests, size = null } = wanted;
@@ -104,7 +104,7 @@ export class AlternateDownloads {
         this.failures.delete(file.alternateId);
         return downloaded;
       } catch (error) {
-        if (context.signal?.aborted || !(error instanceof PenstockError) || error instanceof StorageFull) throw error;
+        if (context.signal?.aborted || !(error instanceof PenstockError) || error instanceof StorageError) throw error;
         if (!(error instanceof LeftAlone)) await this.noteFailure(file, error);
       }
     }

@@ -9,7 +9,7 @@ import type { DigestName, Digests } from '../src/downloads/digests';
 import type { Wait } from '../src/downloads/retries';
 import { PenstockError } from '../src/errors';
 import { findWholeFile } from '../src/storage/find-whole-file';
-import { StorageFull } from '../src/storage/storage-full';
+import { StorageError } from '../src/storage/storage-error';
 import { activitySignal } from './activity-signal';
 import { AlternateDownloads } from './alternate-downloads';
 import type { ActivityDependencies } from './dependencies';
@@ -103,7 +103,7 @@ async function downloadAll(
       const { sha256, size } = elsewhere ?? (await downloadArtifact(artifact, context));
       record.add({ unitId, path, sha256, size, error: null });
     } catch (error) {
-      if (signal.aborted || !(error instanceof PenstockError) || error instanceof StorageFull) throw error;
+      if (signal.aborted || !(error instanceof PenstockError) || error instanceof StorageError) throw error;
       record.add({ unitId, path, sha256: null, size: null, error });
     }
   };

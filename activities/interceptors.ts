@@ -5,6 +5,7 @@ import type { ActivityExecuteInput, ActivityInboundCallsInterceptor, Next } from
 import { DownloadError, DownloadFailed } from '../src/downloads/download-error';
 import { PenstockError, asError } from '../src/errors';
 import { InvalidMetadata } from '../src/plugins/invalid-metadata';
+import { StorageUnreachable } from '../src/storage/storage-error';
 import type { SyncRepositories } from './sync-repositories';
 
 /** Milliseconds between heartbeats; a cancellation reaches an activity with the next one. */
@@ -59,6 +60,7 @@ export class StorageUnusable extends PenstockError {
 
 /** The error that Penstock knows in what was thrown; `undefined` where Temporal is to try again. */
 function asKnown(thrown: unknown): PenstockError | undefined {
+  if (thrown instanceof StorageUnreachable) return undefined;
   if (thrown instanceof PenstockError) return thrown;
   const error = asError(thrown);
   const { code = codeOf(error.cause), syscall } = error as NodeJS.ErrnoException;

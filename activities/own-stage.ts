@@ -15,6 +15,7 @@ import { runningFor } from '../src/staging/refused-by-database';
 import { replaceArtifacts } from '../src/staging/stage-batch';
 import { artifactKey } from '../src/storage/storage';
 import type { Storage } from '../src/storage/storage';
+import { StorageError } from '../src/storage/storage-error';
 import { activitySignal } from './activity-signal';
 import type { ActivityDependencies } from './dependencies';
 import { describeHeartbeats } from './interceptors';
@@ -130,7 +131,7 @@ async function runUnit(stage: UnitStage, unit: Unit, context: UnitStageContext):
   try {
     return await stage.run(unit, context);
   } catch (error) {
-    if (context.signal.aborted || !(error instanceof PenstockError)) throw error;
+    if (context.signal.aborted || !(error instanceof PenstockError) || error instanceof StorageError) throw error;
     return { refused: error.message, transient: error.transient };
   }
 }

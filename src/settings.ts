@@ -1,15 +1,18 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 import { InvalidSetting } from './errors';
+import { readStoragePlace } from './storage/storage-place';
+import type { StoragePlace } from './storage/storage-place';
 
 /** What the environment says, read once at the start of a process. The README lists every variable. */
 export interface Settings {
-  /** Where the embedded services, the secret key and, unless `storageDir` says otherwise, artifacts lie. */
+  /** Where the embedded services, the secret key and, unless `storage` says otherwise, artifacts lie. */
   readonly dataDir: string;
   /** Where artifacts lie: `PENSTOCK_STORAGE`, else below `dataDir`. */
-  readonly storageDir: string;
+  readonly storage: StoragePlace;
+  /** Whether clients are sent to urls of the store itself for what lies in it. */
+  readonly contentRedirect: boolean;
   /** PostgreSQL by address; absent: the embedded one. */
   readonly databaseUrl?: string;
   /** Whether Temporal is given by address (`TEMPORAL_ADDRESS`, or a profile of Temporal's own configuration file). */
@@ -59,9 +62,11 @@ export function readSettings(environment: Environment = process.env): Settings {
   // An empty variable is one that is not set, as in a compose file.
   const env: Environment = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
   const dataDir = resolve(env.PENSTOCK_DATA ?? defaultDataDir(env));
+  const storage = readStoragePlace(env, dataDir);
   return {
     dataDir,
-    storageDir: readStorageDir(env, dataDir),
+    storage,
+    contentRedirect: readContentRedirect(env, storage),
     ...(env.DATABASE_URL ? { databaseUrl: env.DATABASE_URL } : {}),
     temporalGiven: isTemporalGiven(env),
     taskQueue: env.PENSTOCK_TASK_QUEUE ?? 'penstock',
@@ -141,21 +146,13 @@ function defaultDataDir(env: Environment): string {
   return join(env.XDG_DATA_HOME ?? join(homedir(), '.local', 'share'), 'penstock');
 }
 
-function readStorageDir(env: Environment, dataDir: string): string {
-  const given = env.PENSTOCK_STORAGE;
-  if (!given) return join(dataDir, 'storage');
-  const url = URL.canParse(given) ? new URL(given) : undefined;
-  if (url?.protocol === 'file:' && !url.host && !url.search && !url.hash) {
-    try {
-      return fileURLToPath(url);
-    } catch {
-      // An escape that is none, or that of a slash: refused as below.
-    }
-  }
-  throw new InvalidSetting(`PENSTOCK_STORAGE must be a url such as file:///srv/penstock; found "${given}".`, {
-    expected: 'file:///…',
-    found: given,
-  });
+function readContentRedirect(env: Environment, { kind }: StoragePlace): boolean {
+  const redirect = readBoolean(env, 'PENSTOCK_CONTENT_REDIRECT');
+  if (!redirect || kind === 's3') return redirect;
+  throw new InvalidSetting(
+    'PENSTOCK_CONTENT_REDIRECT is true, but files in a folder have no urls to redirect to: set PENSTOCK_STORAGE to s3://bucket/prefix, or unset PENSTOCK_CONTENT_REDIRECT.',
+    { expected: 's3://…' },
+  );
 }
 
 function readPort(env: Environment, name: string, standard: number): number {

@@ -18,7 +18,7 @@ import type { Tracing } from './observability/tracing';
 import { WorkerMetrics } from './observability/worker-metrics';
 import { PluginRegistry } from './plugins';
 import type { Settings } from './settings';
-import { FileStorage } from './storage/file-storage';
+import { openStorage } from './storage/open-storage';
 import type { Storage } from './storage/storage';
 
 /** The workflows' code as it was bundled when Penstock was built: a worker that bundles at its start is slow, and large. */
@@ -30,7 +30,7 @@ export interface WorkerOptions {
   readonly databaseUrl: string;
   /** Absent: the worker opens `databaseUrl` for itself. The models are bound to one database in a process, so one that has it open gives it. */
   readonly database?: Database;
-  /** Absent: a {@link FileStorage} in the folder that the settings name. */
+  /** Absent: the one that the settings name. */
   readonly storage?: Storage;
   readonly connection: NativeConnection;
   readonly namespace: string;
@@ -65,7 +65,7 @@ export async function createWorker(options: WorkerOptions): Promise<SyncWorker> 
   // With 20 % a tenth of the worker's time went into collecting it.
   setFlagsFromString('--heap-growing-percent=35');
   const database = options.database ?? openDatabase(options.databaseUrl);
-  const storage = options.storage ?? (await FileStorage.open(settings.storageDir));
+  const storage = options.storage ?? (await openStorage(settings));
   const pools = new DownloadPools();
   metrics.watchPools(pools);
   const repositories = new SyncRepositories(database);

@@ -1,7 +1,9 @@
 import type { Pool, PoolClient } from 'pg';
 
+import { inLanes } from '../lanes';
 import { excludeUse } from '../models/use-lock';
 import { artifactKey } from '../storage/storage';
+import type { ListedFile } from '../storage/storage';
 import { noteCursor, noteFreed, syncIsOver } from './cleaning';
 import type { CleaningStep } from './cleaning';
 import { findUnused } from './unused-contents';
@@ -9,6 +11,9 @@ import { removeArtifactFiles, sumUp } from './unused-files';
 
 /** Each page looks through all that is staged, so they are large. */
 const pageSize = 5000;
+
+/** Files that are looked at at once. */
+const lookedAtOnce = 32;
 
 interface ArtifactRow {
   readonly id: string;
@@ -27,7 +32,10 @@ export const removeUnusedArtifacts: CleaningStep = async (cleaning, cursor) => {
   if (last === undefined) return undefined;
   const found = await findUnusedArtifacts(pool, before, page);
   if (dryRun || found.length === 0) {
-    const files = await Promise.all(found.map(({ sha256 }) => storage.find(artifactKey(sha256))));
+    const files: (ListedFile | undefined)[] = [];
+    await inLanes(found, lookedAtOnce, async ({ sha256 }) => {
+      files.push(await storage.find(artifactKey(sha256)));
+    });
     await attempt.transaction(async (client) => {
       await noteFreed(client, cleaning, { artifacts: found.length, ...sumUp(files, before) });
       await noteCursor(client, cleaning, last);

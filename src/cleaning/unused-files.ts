@@ -1,6 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 
 import { inPages } from '../consistency/pages';
+import { inLanes } from '../lanes';
 import { excludeUse } from '../models/use-lock';
 import { artifactKey } from '../storage/storage';
 import type { ListedFile } from '../storage/storage';
@@ -9,6 +10,8 @@ import type { Cleaning, CleaningStep, Freed, Removal } from './cleaning';
 
 /** Files that are removed while syncs wait: so many, as what is staged is looked through for each lot. */
 const filesAtOnce = 5000;
+/** Of these, so many at once: an object store takes milliseconds for each. */
+const removedAtOnce = 32;
 /** Milliseconds for which the lock is surely held, also where this process stood still: PostgreSQL ends an idle transaction after a minute. */
 const lease = 30_000;
 /** Milliseconds: a younger temporary file may be a download that waits for its next attempt, whatever the protection. */
@@ -71,13 +74,13 @@ export async function removeArtifactFiles(
       const unused = await findUnnamed(client, before, sha256s.slice(from, from + filesAtOnce));
       const until = performance.now() + lease;
       const removed: ListedFile[] = [];
-      for (const sha256 of unused) {
+      await inLanes(unused, removedAtOnce, async (sha256) => {
         const file = await storage.find(artifactKey(sha256));
         if (performance.now() > until) throw new Error('Removing files took longer than their lock is held.');
-        if (!file || !isOlder(file, before)) continue;
+        if (!file || !isOlder(file, before)) return;
         await storage.remove(file.key);
         removed.push(file);
-      }
+      });
       const sum = sumUp(removed, before);
       await noteFreed(client, removal, sum);
       return sum;
@@ -125,7 +128,7 @@ async function removeOthers(cleaning: Cleaning, files: readonly ListedFile[]) {
   const unused = files.filter((file) => !inUse(file));
   const sum = sumUp(unused, before);
   if (cleaning.dryRun || unused.length === 0) return sum;
-  for (const { key } of unused) await storage.remove(key);
+  await inLanes(unused, removedAtOnce, ({ key }) => storage.remove(key));
   await attempt.transaction((client) => noteFreed(client, cleaning, sum));
   return sum;
 }

@@ -7,6 +7,7 @@ import type { Watch } from '../observability/watch-worker';
 import { WorkerMetrics } from '../observability/worker-metrics';
 import { plugins } from '../plugins';
 import type { Settings } from '../settings';
+import { openStorage } from '../storage/open-storage';
 import { connectWorker } from '../temporal';
 import { createWorker } from '../worker';
 import type { SyncWorker } from '../worker';
@@ -61,13 +62,15 @@ export class BackgroundWorker {
       await connection.close();
     };
     try {
-      const worker = await createWorker({ settings, databaseUrl, database, connection, namespace, metrics, tracing });
+      const storage = await openStorage(settings);
+      const options = { settings, databaseUrl, database, storage, connection, namespace, metrics, tracing };
+      const worker = await createWorker(options);
       if (address && sdkMetricsPort !== undefined) {
         const { watchWorker } = await import('../observability/watch-worker.js');
         const migrations = allMigrations(plugins).map(({ name }) => name);
         const state = () => worker.state;
         const watched = { metrics, state, connection, databaseUrl, migrations, sdkMetricsPort };
-        watch = await watchWorker(address, settings.storageDir, watched);
+        watch = await watchWorker(address, storage, watched);
       }
       const stop = () => {
         worker.stop();

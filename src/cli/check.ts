@@ -1,11 +1,9 @@
-import { existsSync } from 'node:fs';
-
 import type { Command } from 'commander';
 
 import { checkConsistency } from '../consistency/check';
 import type { CheckName, Checked } from '../consistency/check';
 import type { Problem, ProblemKind } from '../consistency/problem';
-import { FileStorage } from '../storage/file-storage';
+import { isStorageAtHand, openStorageForReading } from '../storage/open-storage';
 import { formatCount, formatSeconds, plural } from './amounts';
 import { run, wholeNumber, withExamples, withOutput } from './command';
 import type { CommandContext } from './command';
@@ -51,15 +49,14 @@ export function checkCommand(program: Command): void {
 async function check(context: CommandContext, { deep = false, olderThan, limit }: CheckOptions): Promise<void> {
   const session = await context.open();
   const { output, plugins, settings, interruption } = context;
-  const { storageDir } = settings;
   const checked: Partial<Record<CheckName, Checked>> = {};
   const counts: Partial<Record<ProblemKind, number>> = {};
   const problems: Problem[] = [];
   const findings = checkConsistency({
     pool: session.database.pool,
     plugins,
-    storage: existsSync(storageDir) ? FileStorage.forReading(storageDir) : undefined,
-    storageDir,
+    storage: isStorageAtHand(settings) ? await openStorageForReading(settings) : undefined,
+    place: settings.storage,
     client: await session.clientIfRunning(),
     deep,
     olderThan,

@@ -4,7 +4,7 @@ import { openSecretBox } from '../models/remote-secrets';
 import type { PlannedChange } from '../planning/count-plan';
 import { planSync } from '../planning/plan-sync';
 import type { SyncPlan } from '../planning/plan-sync';
-import { FileStorage } from '../storage/file-storage';
+import { openStorageForReading } from '../storage/open-storage';
 import { formatBytes, formatCount, plural } from './amounts';
 import { run, wholeNumber, withExamples, withOutput } from './command';
 import { shown } from './content';
@@ -35,7 +35,7 @@ export function planCommand(program: Command): void {
             database,
             plugins,
             settings,
-            storage: FileStorage.forReading(settings.storageDir),
+            storage: await openStorageForReading(settings),
             secrets: () => openSecretBox(settings),
           },
           {

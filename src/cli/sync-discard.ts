@@ -13,7 +13,7 @@ export function addDiscard(sync: Command): void {
     run(options, async (context) => {
       const { client, database } = await context.open({ temporal: true });
       const { output, settings } = context;
-      const discarded = await discardOpenSync({ client, database, storageDir: settings.storageDir }, repository);
+      const discarded = await discardOpenSync({ client, database, settings }, repository);
       output.result({ repository, discarded: discarded ?? null }, () => {
         if (output.quiet) return [];
         return discarded

@@ -185,7 +185,7 @@ function announce({ output }: CommandContext, repository: string, changes: SetUp
 
 async function discard({ settings, output }: CommandContext, session: Session, repository: string): Promise<void> {
   const { client, database } = session;
-  const discarded = await discardOpenSync({ client, database, storageDir: settings.storageDir }, repository);
+  const discarded = await discardOpenSync({ client, database, settings }, repository);
   if (discarded) output.note(`Threw away version ${discarded.version}, which was not complete.`);
 }
 

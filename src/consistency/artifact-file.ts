@@ -5,6 +5,7 @@ import { digestNames } from '../downloads/digests';
 import type { DigestName } from '../downloads/digests';
 import { asError } from '../errors';
 import { artifactKey } from '../storage/storage';
+import { StorageError } from '../storage/storage-error';
 import type { CheckedStorage, ProblemKind } from './problem';
 
 /** An artifact, as its row says that its file is. */
@@ -49,6 +50,8 @@ export async function findFault(
     return deep ? await findOtherDigest(storage, artifact, key, signal) : undefined;
   } catch (error) {
     signal.throwIfAborted();
+    // Not a matter of this file.
+    if (error instanceof StorageError) throw error;
     const { message } = asError(error);
     return { artifact, kind: 'artifactFileUnreadable', expected: 'a file that can be read', found: message };
   }

@@ -1,6 +1,7 @@
 import { digestNames } from '../downloads/digests';
 import { inLanes } from '../lanes';
 import { artifactKey } from '../storage/storage';
+import { describePlace } from '../storage/storage-place';
 import { quoted } from '../syncs/errors';
 import { findFault } from './artifact-file';
 import type { ArtifactRow, Fault } from './artifact-file';
@@ -78,11 +79,12 @@ function asProblem({ artifact, kind, expected, found }: Fault, use?: Use): Probl
   };
 }
 
-function storageMissing({ storageDir }: CheckContext): Problem {
+function storageMissing({ place }: CheckContext): Problem {
+  const path = describePlace(place);
   return {
     kind: 'storageMissing',
-    message: `There are artifacts, and no storage at ${storageDir}: their files were not checked.`,
+    message: `There are artifacts, and no storage at ${path}: their files were not checked.`,
     mend: 'Mount it, set PENSTOCK_STORAGE to where it is, or run this on a machine that runs a worker.',
-    ...{ path: storageDir, expected: 'a folder', found: 'nothing' },
+    ...{ path, expected: 'a folder', found: 'nothing' },
   };
 }

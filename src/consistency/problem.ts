@@ -4,6 +4,8 @@ import type { Pool } from 'pg';
 import { PenstockError } from '../errors';
 import type { PluginRegistry } from '../plugins';
 import type { Storage } from '../storage/storage';
+import { describePlace } from '../storage/storage-place';
+import type { StoragePlace } from '../storage/storage-place';
 
 /** What a problem is about: only what applies is there. Ids are those of the rows. */
 export interface ProblemDetails {
@@ -62,8 +64,8 @@ export interface CheckContext {
   readonly plugins: PluginRegistry;
   /** Absent: it is not there, as on a machine that runs no worker. */
   readonly storage: CheckedStorage | undefined;
-  /** Where the storage is, for people. */
-  readonly storageDir: string;
+  /** Where the storage is. */
+  readonly place: StoragePlace;
   /** Absent: Temporal does not answer. */
   readonly client: Client | undefined;
   /** Whether the files' digests are checked too. */
@@ -80,10 +82,10 @@ export type Check = (context: CheckContext, tally: (objects: number) => void) =>
 export class NotChecked extends PenstockError {}
 
 /** @throws {@link NotChecked} where there is none. */
-export function requireStorage({ storage, storageDir }: CheckContext): CheckedStorage {
+export function requireStorage({ storage, place }: CheckContext): CheckedStorage {
   if (storage) return storage;
   throw new NotChecked(
-    `There is no storage at ${storageDir}, so what lies in it was not checked. To check that, set PENSTOCK_STORAGE to where it is, or run this where a worker runs.`,
+    `There is no storage at ${describePlace(place)}, so what lies in it was not checked. To check that, set PENSTOCK_STORAGE to where it is, or run this where a worker runs.`,
   );
 }
 

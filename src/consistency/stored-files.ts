@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 
 import type { ListedFile } from '../storage/storage';
+import { describePlace } from '../storage/storage-place';
 import { quoted } from '../syncs/errors';
 import { inPages } from './pages';
 import { openStates, requireStorage, tidyingHours } from './problem';
@@ -119,18 +120,14 @@ const told = {
   },
 } satisfies Readonly<Partial<Record<ProblemKind, Told>>>;
 
-function* problems(
-  { storageDir }: CheckContext,
-  kind: keyof typeof told,
-  files: readonly ListedFile[],
-): Generator<Problem> {
+function* problems({ place }: CheckContext, kind: keyof typeof told, files: readonly ListedFile[]): Generator<Problem> {
   const { what, expected, mend }: Told = told[kind];
   for (const { key: path, size, modifiedAt } of files) {
     const found = `${size} bytes of ${modifiedAt.toISOString()}`;
     yield {
       kind,
       message: `File ${path} in the storage ${what}: expected ${expected}, found ${found}.`,
-      mend: mend(`rm ${quoted(`${storageDir}/${path}`)}`),
+      mend: mend(`${place.kind === 's3' ? 'aws s3 rm' : 'rm'} ${quoted(`${describePlace(place)}/${path}`)}`),
       ...{ path, expected, found },
     };
   }

@@ -3,7 +3,7 @@ import type { DigestName, Digests } from '../downloads/digests';
 import { downloadArtifact } from '../downloads/download-artifact';
 import type { DownloadContext, DownloadedArtifact } from '../downloads/download-artifact';
 import { PenstockError } from '../errors';
-import { StorageFull } from '../storage/storage-full';
+import { StorageError } from '../storage/storage-error';
 import type { SourceRemotes } from './source-remotes';
 
 /** Where a file can be fetched, and what it has to be. */
@@ -27,7 +27,7 @@ type FromSources = Omit<DownloadContext, 'client' | 'pool' | 'maxRetries'> & {
  * Downloads a file from the first source that has it, each with its own remote's settings, limits and retries.
  *
  * @returns the file, or why each source could not give it
- * @throws {@link StorageFull}, the signal's reason, and what is no `PenstockError`
+ * @throws {@link StorageError}, the signal's reason, and what is no `PenstockError`
  */
 export async function downloadFromSources(
   sources: readonly PromisedFile[],
@@ -40,7 +40,7 @@ export async function downloadFromSources(
       const maxRetries = once ? 0 : connection.maxRetries;
       return { file: await downloadArtifact(wanted, { ...context, client, pool, maxRetries }) };
     } catch (error) {
-      if (context.signal.aborted || !(error instanceof PenstockError) || error instanceof StorageFull) throw error;
+      if (context.signal.aborted || !(error instanceof PenstockError) || error instanceof StorageError) throw error;
       reasons.push(error.message);
     }
   }

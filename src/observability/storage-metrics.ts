@@ -1,7 +1,7 @@
-import { statfs } from 'node:fs/promises';
-
 import { Gauge } from 'prom-client';
 import type { Registry } from 'prom-client';
+
+import type { Storage } from '../storage/storage';
 
 /** Milliseconds that a file system, perhaps one of the network, has to answer. */
 const patience = 1000;
@@ -25,14 +25,14 @@ export class StorageMetrics {
     });
   }
 
-  /** Asks the file system anew; where it does not answer, there is no value. */
-  async refresh(folder: string): Promise<void> {
-    const found = await Promise.race([statfs(folder).catch(() => undefined), afterPatience()]);
+  /** Asks the storage anew; where it does not answer, or cannot tell, there is no value. */
+  async refresh(storage: Pick<Storage, 'room'>): Promise<void> {
+    const found = await Promise.race([storage.room().catch(() => undefined), afterPatience()]);
     this.free.remove();
     this.size.remove();
     if (!found) return;
-    this.free.set(found.bavail * found.bsize);
-    this.size.set(found.blocks * found.bsize);
+    this.free.set(found.free);
+    this.size.set(found.total);
   }
 }
 

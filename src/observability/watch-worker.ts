@@ -3,6 +3,7 @@ import { Pool } from 'pg';
 import { Gauge } from 'prom-client';
 
 import type { Settings } from '../settings';
+import type { Storage } from '../storage/storage';
 import { HttpListener } from './http-listener';
 import type { Answer } from './http-listener';
 import { checkReadiness } from './readiness';
@@ -37,7 +38,7 @@ export interface Watch {
 /** Answers for a worker. @throws {@link InvalidSetting} where the address cannot be listened on */
 export async function watchWorker(
   address: NonNullable<Settings['httpAddress']>,
-  storageDir: string,
+  storage: Pick<Storage, 'room'>,
   worker: WatchedWorker,
 ): Promise<Watch> {
   const { metrics, connection, migrations, state } = worker;
@@ -52,7 +53,7 @@ export async function watchWorker(
   pool.on('error', () => undefined);
 
   const syncs = new SyncMetrics(metrics.registry);
-  const storage = new StorageMetrics(metrics.registry);
+  const room = new StorageMetrics(metrics.registry);
   const readyGauge = new Gauge({
     name: 'penstock_ready',
     help: 'What /readyz finds: 1 where it is well.',
@@ -67,7 +68,7 @@ export async function watchWorker(
   const listener = await HttpListener.open(address, {
     '/metrics': async () => {
       const sdk = sdkMetrics(worker.sdkMetricsPort);
-      await Promise.all([readiness().then(showReadiness), syncs.refresh(pool), storage.refresh(storageDir)]);
+      await Promise.all([readiness().then(showReadiness), syncs.refresh(pool), room.refresh(storage)]);
       const own = await metrics.registry.metrics();
       return { status: 200, type: metrics.registry.contentType, body: own + (await sdk) };
     },

@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 
+import { inLanes } from '../lanes';
 import type { CheckedUnit } from '../plugins/declared-unit';
 import type { ContentType } from '../plugins/content-type';
 import type { Plugin } from '../plugins/plugin';
@@ -12,6 +13,9 @@ import { takeStoredArtifacts } from '../staging/take-stored-artifacts';
 import { artifactKey } from '../storage/storage';
 import type { Storage } from '../storage/storage';
 import { keyColumns, plannedSync, plannedTable } from './planning-tables';
+
+/** Files that are looked for at once. */
+const lookedAtOnce = 32;
 
 /** What batches are planned with. */
 export interface BatchPlanner {
@@ -71,10 +75,10 @@ async function takeDownloaded(client: PoolClient, batchId: string, storage: Pick
     [batchId],
   );
   const found: { unitId: string; path: string; sha256: string; size: number }[] = [];
-  for (const row of rows) {
+  await inLanes(rows, lookedAtOnce, async (row) => {
     const stored = await storage.sizeOf(artifactKey(row.sha256));
     if (stored !== undefined && (row.size ?? stored) === stored) found.push({ ...row, size: stored });
-  }
+  });
   if (found.length === 0) return;
   await client.query(
     `update staged_artifacts staged set stored_sha256 = found.sha256, stored_size = found.size

@@ -4,13 +4,11 @@ import { mkdir, opendir, readdir, rename, rm, stat, statfs, unlink, utimes } fro
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 
-import { asError, PenstockError } from '../errors';
+import { asError } from '../errors';
 import { DiskFlush } from './disk-flush';
 import { FileWriter, type FileCalls } from './file-writer';
+import { checkAnyKey, checkKey } from './storage-key';
 import type { ListedFile, ReadableWriter, Storage, StorageRoom } from './storage';
-
-/** A key that is no relative path of plain names, and so might lead out of the storage. */
-export class InvalidStorageKey extends PenstockError {}
 
 /** Temporary files that nobody wrote to for so long were left by a process that died. */
 const LEFTOVER_AFTER_MS = 24 * 60 * 60 * 1000;
@@ -78,6 +76,19 @@ export class FileStorage implements Storage {
     return Promise.resolve(found?.isFile() ? { key, size: found.size, modifiedAt: found.mtime } : undefined);
   }
 
+  readAll(key: string): Promise<Buffer> {
+    try {
+      const file = fs.openSync(this.#pathOf(key), 'r');
+      try {
+        return Promise.resolve(fs.readFileSync(file));
+      } finally {
+        fs.closeSync(file);
+      }
+    } catch (error) {
+      return Promise.reject(asError(error));
+    }
+  }
+
   read(key: string, range?: { readonly start: number; readonly end: number }): Readable {
     return fs.createReadStream(this.#pathOf(key), { highWaterMark: 256 * 1024, ...range });
   }
@@ -114,22 +125,13 @@ export class FileStorage implements Storage {
 
   /** @throws {@link InvalidStorageKey} */
   #pathOf(key: string): string {
-    return key.split('/')[0] === 'tmp' ? refuseKey(key) : this.#pathOfAny(key);
+    return `${this.root}/${checkKey(key)}`;
   }
 
   /** Also of what is not put in place. @throws {@link InvalidStorageKey} */
   #pathOfAny(key: string): string {
-    const names = key.split('/');
-    const plain = names.every((name) => /^[A-Za-z0-9_.@+=-]+$/.test(name) && name !== '.' && name !== '..');
-    return plain ? `${this.root}/${key}` : refuseKey(key);
+    return `${this.root}/${checkAnyKey(key)}`;
   }
-}
-
-function refuseKey(key: string): never {
-  throw new InvalidStorageKey(
-    `${JSON.stringify(key)} is no storage key: expected names of letters, digits and _.@+=- joined by "/", below no "tmp".`,
-    { expected: 'artifact/ab/cdef…', found: key },
-  );
 }
 
 function ignoreMissing(error: unknown): void {
@@ -156,7 +158,8 @@ async function* filesBelow(folder: string, prefix: string): AsyncGenerator<Liste
   }
 }
 
-async function removeLeftovers(folder: string): Promise<void> {
+/** Removes temporary files that nobody wrote to for a day. */
+export async function removeLeftovers(folder: string): Promise<void> {
   const before = Date.now() - LEFTOVER_AFTER_MS;
   for (const name of await readdir(folder)) {
     const path = join(folder, name);

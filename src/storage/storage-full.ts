@@ -1,9 +1,10 @@
 import { PenstockError } from '../errors';
+import { StorageError } from './storage-error';
 
 const advice = 'Free space there or give it a larger disk: what was stored is kept.';
 
 /** No room is left where artifacts lie, or the quota is used up. Nothing partial stays under a final name. */
-export class StorageFull extends PenstockError {
+export class StorageFull extends StorageError {
   override readonly transient = true;
 }
 

@@ -11,8 +11,12 @@ export interface Storage extends FileSink {
   sizeOf(key: string): Promise<number | undefined>;
   /** What lies under a key, with its age; `undefined` where nothing does. */
   find(key: string): Promise<ListedFile | undefined>;
-  /** Streams what lies under a key; `start` and `end` are byte offsets, both inclusive. */
+  /** Streams what lies under a key; `start` and `end` are byte offsets, both inclusive. Where nothing does, its error has the code `ENOENT`. */
   read(key: string, range?: { readonly start: number; readonly end: number }): Readable;
+  /** Reads a small file whole. */
+  readAll(key: string): Promise<Buffer>;
+  /** A url that anybody can read what lies under a key from, for a time; absent where a storage has no urls. */
+  urlOf?(key: string, use: UrlUse): Promise<string>;
   /**
    * All that lies under keys which begin with `prefix`, a folder such as `metadata/12`, in any order; everything for `''`. What
    * was begun and not put in place lies under `tmp`. What comes or goes meanwhile may be in it or not.
@@ -28,6 +32,16 @@ export interface Storage extends FileSink {
   room(): Promise<StorageRoom | undefined>;
   /** Returns once all that was put in place before the call survives a power failure. */
   flush(): Promise<void>;
+}
+
+/** What a url to a stored file is for. */
+export interface UrlUse {
+  /** The media type that the answer has. */
+  readonly contentType: string;
+  /** What a browser calls the file when it saves it. */
+  readonly filename?: string;
+  /** Seconds. */
+  readonly expiresIn: number;
 }
 
 /** What lies under a key. */

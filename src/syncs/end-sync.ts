@@ -1,12 +1,11 @@
-import { existsSync } from 'node:fs';
-
 import type { Client } from '@temporalio/client';
 
 import type { Database } from '../models/database';
 import { inTransaction } from '../models/database';
 import { findRepository, refuseWhileSyncing } from '../repositories/repositories';
 import { discardSync } from '../staging/discard-sync';
-import { FileStorage } from '../storage/file-storage';
+import type { Settings } from '../settings';
+import { isStorageAtHand, openStorage } from '../storage/open-storage';
 import { metadataPrefix } from '../storage/storage';
 import { NotSyncing } from './errors';
 import { findRunning } from './sync-workflow';
@@ -38,11 +37,7 @@ export interface DiscardedSync {
  * @throws {@link RepositoryNotFound}, {@link InUse} while a workflow syncs the repository.
  */
 export async function discardOpenSync(
-  {
-    client,
-    database,
-    storageDir,
-  }: { readonly client: Client; readonly database: Database; readonly storageDir: string },
+  { client, database, settings }: { readonly client: Client; readonly database: Database; readonly settings: Settings },
   repository: string,
 ): Promise<DiscardedSync | undefined> {
   const { id } = await findRepository(repository);
@@ -61,8 +56,8 @@ export async function discardOpenSync(
     await discardSync(transaction, open.syncId);
     // Pinned metadata lies in the storage, which is at hand on a machine that also runs a worker. It goes before the commit, after
     // which nobody would know of it any more; where that fails, it is fetched again.
-    if (existsSync(storageDir)) {
-      await (await FileStorage.open(storageDir)).removeAll(metadataPrefix(open.syncId));
+    if (isStorageAtHand(settings)) {
+      await (await openStorage(settings)).removeAll(metadataPrefix(open.syncId));
     }
     return open;
   });

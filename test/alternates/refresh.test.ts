@@ -117,7 +117,7 @@ describe('a refresh', () => {
     );
     server.put('second', server.lineOf('k-00000.txt').replace('k-00000', 'k-00001'));
     await addAlternate(penstock, 'killed', server, { url: server.origin, paths: ['list', 'second'] });
-    const storage = await FileStorage.open(penstock.settings.storageDir);
+    const storage = await FileStorage.open(penstock.storageDir);
     const { openRefresh, refreshBatch, endRefresh } = createActivities({
       ...{ database: penstock.database, plugins: penstock.plugins, settings: penstock.settings, storage },
       ...{ secrets: openSecretBox(penstock.settings), pools: new DownloadPools(), metrics: new WorkerMetrics() },

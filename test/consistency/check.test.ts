@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => mirrors.stop());
 
-const stored = () => join(penstock.settings.storageDir, key);
+const stored = () => join(penstock.storageDir, key);
 const syncOf = (repository: string) => mirrors.syncOf(repository);
 const repositoryOf = (name: string) => `(select id from repositories where name = '${name}')`;
 
@@ -199,7 +199,7 @@ const broken: readonly (readonly [what: string, wreck: () => Promise<() => Promi
   [
     'metadata that an open sync has pinned, and that is gone',
     async () => {
-      const path = join(penstock.settings.storageDir, await mirrors.pinned());
+      const path = join(penstock.storageDir, await mirrors.pinned());
       const aside = join(penstock.settings.dataDir, 'aside');
       await rename(path, aside);
       return () => rename(aside, path);
@@ -274,7 +274,7 @@ describe('a deep check', () => {
           this.destroy(new Error('EIO: i/o error, read'));
         },
       });
-    const storage = Object.assign(FileStorage.forReading(penstock.settings.storageDir), { read: unreadable });
+    const storage = Object.assign(FileStorage.forReading(penstock.storageDir), { read: unreadable });
     const { problems } = await inspect(penstock, { deep: true, storage });
     expect(problems).toHaveLength(21);
     for (const each of problems) {

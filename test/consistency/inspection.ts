@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { checkConsistency } from '../../src/consistency/check';
 import type { CheckName, Checked } from '../../src/consistency/check';
 import type { CheckContext, Problem } from '../../src/consistency/problem';
-import { FileStorage } from '../../src/storage/file-storage';
+import { openStorageForReading } from '../../src/storage/open-storage';
 import type { Penstock } from '../harness/penstock';
 
 /** What a check has found. */
@@ -19,8 +19,8 @@ export async function inspect(penstock: Penstock, changes: Partial<CheckContext>
   const context: CheckContext = {
     pool: database.pool,
     plugins,
-    storage: FileStorage.forReading(settings.storageDir),
-    storageDir: settings.storageDir,
+    storage: await openStorageForReading(settings),
+    place: settings.storage,
     client,
     deep: false,
     olderThan: 24,
@@ -50,8 +50,8 @@ export async function takeRows(penstock: Penstock, table: string, where: string)
 }
 
 /** Puts a file into the storage that was written two days ago. */
-export async function putOldFile({ settings }: Penstock, key: string): Promise<string> {
-  const path = join(settings.storageDir, key);
+export async function putOldFile({ storageDir }: Penstock, key: string): Promise<string> {
+  const path = join(storageDir, key);
   await mkdir(dirname(path), { recursive: true });
   await writeFile(path, 'left');
   const moment = new Date(Date.now() - 48 * 3_600_000);

@@ -124,6 +124,7 @@ export async function crashableStorage(root: string, pass: Pass): Promise<Storag
     find: (key) => storage.find(key),
     move: (key, to) => storage.move(key, to),
     room: () => storage.room(),
+    readAll: (key) => storage.readAll(key),
     read: (key, range) => storage.read(key, range),
     list: (prefix) => storage.list(prefix),
     remove: (key) => storage.remove(key),

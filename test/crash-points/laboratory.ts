@@ -94,7 +94,7 @@ export class Laboratory {
     };
     this.activities = createActivities({
       database: crashableDatabase(database, pass),
-      storage: await crashableStorage(settings.storageDir, pass),
+      storage: await crashableStorage(this.penstock.storageDir, pass),
       plugins,
       secrets: openSecretBox(settings),
       settings,
@@ -147,7 +147,7 @@ export class Laboratory {
 
   private async look(): Promise<Pick<Outcome, 'rows' | 'files'>> {
     const files: string[] = [];
-    const storage = FileStorage.forReading(this.penstock.settings.storageDir);
+    const storage = FileStorage.forReading(this.penstock.storageDir);
     for await (const { key, size } of storage.list('')) files.push(`${key} ${size}`);
     return { rows: await rowsOf(this.penstock), files: files.sort() };
   }

@@ -26,8 +26,8 @@ export class SavedState {
     for (const { alter } of keys) await penstock.sql(alter);
     await penstock.sql('create schema saved');
     for (const table of tables) await penstock.sql(`create table saved.${table} as table ${table}`);
-    const files = `${penstock.settings.storageDir}-saved`;
-    await cp(penstock.settings.storageDir, files, { recursive: true });
+    const files = `${penstock.storageDir}-saved`;
+    await cp(penstock.storageDir, files, { recursive: true });
     return new SavedState(penstock, tables, files);
   }
 
@@ -39,7 +39,7 @@ export class SavedState {
       ...this.tables.map((table) => `delete from ${table}`),
       ...this.tables.map((table) => `insert into ${table} overriding system value select * from saved.${table}`),
     ];
-    const { storageDir } = this.penstock.settings;
+    const { storageDir } = this.penstock;
     await rm(storageDir, { recursive: true });
     await Promise.all([
       this.penstock.database.pool.query(statements.join(';')),

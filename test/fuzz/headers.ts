@@ -9,7 +9,8 @@ import type { RemoteResponse } from '../../src/downloads/remote-client';
 import { rangeStart, strongValidator } from '../../src/downloads/resuming';
 import { parseRetryAfter } from '../../src/downloads/retries';
 import { parseRedirect, parseUrl } from '../../src/downloads/urls';
-import { FileStorage, InvalidStorageKey } from '../../src/storage/file-storage';
+import { FileStorage } from '../../src/storage/file-storage';
+import { InvalidStorageKey } from '../../src/storage/storage-key';
 import type { Fuzzer } from './fuzzer';
 import { mutationsOf } from './mutations';
 

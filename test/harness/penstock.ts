@@ -16,12 +16,14 @@ import { readSettings } from '../../src/settings';
 import type { Settings } from '../../src/settings';
 import type { Storage } from '../../src/storage/storage';
 import { artifactKey } from '../../src/storage/storage';
+import { describePlace } from '../../src/storage/storage-place';
 import { connectClient, connectWorker, registerSearchAttributes } from '../../src/temporal';
 import { createWorker } from '../../src/worker';
 import type { SyncWorker, WorkerOptions } from '../../src/worker';
 import type { SyncRepositoryInput, SyncRepositoryResult } from '../../workflows/sync-repository';
 import { createDatabase } from '../services/database';
 import type { TestDatabase } from '../services/database';
+import type { ObjectStore } from '../services/object-store';
 import { quietRuntime } from './quiet-runtime';
 
 /** Columns of a remote that a test sets. */
@@ -49,7 +51,9 @@ export interface PenstockOptions extends Pick<WorkerOptions, 'maxCachedWorkflows
   readonly worker?: boolean;
   /** Other services than those of all tests. */
   readonly services?: Services;
-  /** Makes the worker's storage; absent: as in production. */
+  /** Where files are stored; absent: in a folder. */
+  readonly objectStore?: ObjectStore | undefined;
+  /** Makes the worker's storage in that folder; absent: as in production. */
   readonly storage?: (folder: string) => Promise<Storage>;
 }
 
@@ -77,6 +81,10 @@ export class Penstock {
     readonly plugins: PluginRegistry,
     readonly temporalAddress: string,
     private readonly folder: string,
+    /** The folder that stored files lie in, also where that is behind an object store. */
+    readonly storageDir: string,
+    /** What makes another process find its storage. */
+    readonly storageEnv: Readonly<Record<string, string>>,
     private readonly workerOptions: Pick<WorkerOptions, 'storage' | 'maxCachedWorkflows' | 'batchUnits'>,
   ) {}
 
@@ -85,8 +93,10 @@ export class Penstock {
     const folder = await mkdtemp(join(tmpdir(), 'penstock-'));
     const { databaseUrl, temporalAddress = sharedTemporal() } = options.services ?? {};
     const testDatabase = await createDatabase(databaseUrl);
+    const bucket = options.objectStore?.newPlace();
     const settings = readSettings({
       PENSTOCK_DATA: folder,
+      ...bucket?.env,
       PENSTOCK_TASK_QUEUE: `test-${randomBytes(6).toString('hex')}`,
       ...options.env,
     });
@@ -96,12 +106,24 @@ export class Penstock {
     const client = await connectClient({ embeddedAddress: temporalAddress });
     await registerSearchAttributes(client);
     const { maxCachedWorkflows, batchUnits } = options;
-    const storage = await options.storage?.(settings.storageDir);
-    const penstock = new Penstock(database, testDatabase, client, settings, plugins, temporalAddress, folder, {
-      ...(storage ? { storage } : {}),
-      ...(maxCachedWorkflows === undefined ? {} : { maxCachedWorkflows }),
-      ...(batchUnits === undefined ? {} : { batchUnits }),
-    });
+    const storageDir = bucket?.folder ?? describePlace(settings.storage);
+    const storage = await options.storage?.(storageDir);
+    const penstock = new Penstock(
+      database,
+      testDatabase,
+      client,
+      settings,
+      plugins,
+      temporalAddress,
+      folder,
+      storageDir,
+      bucket?.env ?? {},
+      {
+        ...(storage ? { storage } : {}),
+        ...(maxCachedWorkflows === undefined ? {} : { maxCachedWorkflows }),
+        ...(batchUnits === undefined ? {} : { batchUnits }),
+      },
+    );
     if (options.worker !== false) await penstock.startWorker();
     return penstock;
   }
@@ -216,14 +238,14 @@ export class Penstock {
     );
     const stored = rows.map(async ({ path, sha256 }) => [
       path,
-      await readFile(join(this.settings.storageDir, artifactKey(sha256)), 'utf8'),
+      await readFile(join(this.storageDir, artifactKey(sha256)), 'utf8'),
     ]);
     return Object.fromEntries(await Promise.all(stored)) as Record<string, string>;
   }
 
   /** How many files lie in the storage under a final name. */
   async countStoredFiles(): Promise<number> {
-    const folder = join(this.settings.storageDir, 'artifact');
+    const folder = join(this.storageDir, 'artifact');
     const found = await readdir(folder, { recursive: true, withFileTypes: true });
     return found.filter((entry) => entry.isFile()).length;
   }

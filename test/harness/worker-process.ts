@@ -21,7 +21,7 @@ export class WorkerProcess {
   }
 
   /** Runs a worker for a Penstock that has none of its own, and waits until it polls. */
-  static async start({ settings, testDatabase, temporalAddress }: Penstock): Promise<WorkerProcess> {
+  static async start({ settings, testDatabase, temporalAddress, storageEnv }: Penstock): Promise<WorkerProcess> {
     const child = spawn(process.execPath, [program, 'worker'], {
       env: {
         PATH: process.env.PATH,
@@ -29,6 +29,7 @@ export class WorkerProcess {
         TEMPORAL_ADDRESS: temporalAddress,
         PENSTOCK_DATA: settings.dataDir,
         PENSTOCK_TASK_QUEUE: settings.taskQueue,
+        ...storageEnv,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

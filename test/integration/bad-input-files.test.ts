@@ -206,9 +206,9 @@ describe('a file that upstream does not have as it says', () => {
     });
     const sync = await penstock.startSync(name);
     const reason = await reasonOfPause();
-    expect(reason).toContain(`No space is left in ${penstock.settings.storageDir}`);
+    expect(reason).toContain(`No space is left in ${penstock.storageDir}`);
     expect(reason).toContain('Free space there');
-    expect(fs.readdirSync(`${penstock.settings.storageDir}/tmp`)).toEqual([]);
+    expect(fs.readdirSync(`${penstock.storageDir}/tmp`)).toEqual([]);
 
     diskIsFull = false;
     upstream.misbehave.clear();

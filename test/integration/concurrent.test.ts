@@ -56,7 +56,7 @@ describe('syncs at the same time', () => {
                     from artifacts where id in (select artifact_id from content_artifacts where relative_path like 'shared-%')`;
     expect(await penstock.sql(rows)).toEqual([{ artifacts: 2000, contents: 2000 }]);
     expect(await penstock.countStoredFiles()).toBe(before.stored + 2000);
-    expect(await readdir(join(penstock.settings.storageDir, 'tmp'))).toEqual([]);
+    expect(await readdir(join(penstock.storageDir, 'tmp'))).toEqual([]);
     await Promise.all(upstreams.map((upstream) => upstream.stop()));
   });
 

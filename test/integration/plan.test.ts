@@ -47,7 +47,7 @@ describe('a plan', () => {
       database,
       plugins: penstock.plugins,
       settings,
-      storage: FileStorage.forReading(settings.storageDir),
+      storage: FileStorage.forReading(penstock.storageDir),
       secrets: () => openSecretBox(settings),
     };
     const request = { repository, mode: 'additive', optimize: true, listed: 0, ...options } as const;
@@ -100,8 +100,7 @@ describe('a plan', () => {
       `select schemaname, sequencename, last_value from pg_sequences where schemaname = 'public' order by sequencename`,
     );
     const files = [];
-    for await (const { key, size } of FileStorage.forReading(penstock.settings.storageDir).list(''))
-      files.push([key, size]);
+    for await (const { key, size } of FileStorage.forReading(penstock.storageDir).list('')) files.push([key, size]);
     return { rows, sequences, files: files.sort() };
   }
 
@@ -176,7 +175,7 @@ describe('a plan', () => {
     await penstock.addRepository('lossy', { url: upstream.url });
     await penstock.sync('lossy');
     await (
-      await FileStorage.open(penstock.settings.storageDir)
+      await FileStorage.open(penstock.storageDir)
     ).remove(`artifact/${sha256('lost').slice(0, 2)}/${sha256('lost').slice(2)}`);
     upstream.forget();
     put({ 'twice-1.txt': 'twice', 'twice-2.txt': 'twice' });

@@ -68,7 +68,7 @@ describe('a sync that is stopped while it downloads', () => {
       'select stored_sha256 as sha256, stored_size::int as size from staged_artifacts where stored_sha256 is not null limit 1',
     );
     await penstock.sql('update staged_artifacts set stored_sha256 = null, stored_size = null');
-    const file = join(penstock.settings.storageDir, artifactKey(rotten?.sha256 ?? ''));
+    const file = join(penstock.storageDir, artifactKey(rotten?.sha256 ?? ''));
     await writeFile(file, Buffer.alloc(rotten?.size ?? 0));
     await penstock.startWorker();
     const asked = upstream.downloads.length;

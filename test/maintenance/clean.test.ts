@@ -77,7 +77,7 @@ it('removes exactly what nothing needs, and a dry run says how much that is', as
 
   await deleteVersion(penstock.database, 'files', 1);
   await penstock.sql(`delete from repositories where name = 'deleted'`);
-  const [pinned = ''] = await readdir(join(penstock.settings.storageDir, 'metadata'), { recursive: true });
+  const [pinned = ''] = await readdir(join(penstock.storageDir, 'metadata'), { recursive: true });
   const keys = [artifactKey(stray), 'tmp/1-a-1', corruptedKey(stray), metadataKey('999', stray)];
   const strays = await Promise.all(keys.map((key) => putOldFile(penstock, key)));
   const foreign = await putOldFile(penstock, 'notes.txt');
@@ -94,7 +94,7 @@ it('removes exactly what nothing needs, and a dry run says how much that is', as
   expect(await clean(penstock)).toEqual(gone);
   expect([...strays, storedAt(penstock, 'of a deleted repository')].filter((path) => existsSync(path))).toEqual([]);
   expect(existsSync(foreign)).toBe(true);
-  expect(existsSync(join(penstock.settings.storageDir, 'metadata', pinned))).toBe(true);
+  expect(existsSync(join(penstock.storageDir, 'metadata', pinned))).toBe(true);
   expect(await clean(penstock)).toEqual(nothing);
 
   // The interrupted sync goes on with all that it has.

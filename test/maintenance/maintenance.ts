@@ -107,8 +107,8 @@ export async function reclaim(
 }
 
 /** Where the file of an artifact with this content lies. */
-export function storedAt({ settings }: Penstock, content: string): string {
-  return join(settings.storageDir, artifactKey(sha256(content)));
+export function storedAt({ storageDir }: Penstock, content: string): string {
+  return join(storageDir, artifactKey(sha256(content)));
 }
 
 /** Flips a bit of a stored file, whose size stays. */

@@ -6,20 +6,23 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { FileRepository, numberedFiles, sha256 } from '../harness/file-repository';
 import { eventually, Penstock } from '../harness/penstock';
 import { WorkerProcess } from '../harness/worker-process';
+import { ObjectStore } from '../services/object-store';
 import { expectWhole, repair, rot, startRepair, storedAt } from './maintenance';
 
 const files = numberedFiles(30);
 const contentOf = (path: string) => files[path] ?? '';
 const whole = { over: true, lost: 0, rotten: 0, mended: 0, failed: 0 };
 
-describe('a repair', () => {
+describe.each(['a folder', 'an object store'])('a repair of %s', (where) => {
+  let store: ObjectStore | undefined;
   let penstock: Penstock;
   let upstream: FileRepository;
   let mirror: FileRepository;
   const at = (path: string) => storedAt(penstock, contentOf(path));
 
   beforeAll(async () => {
-    penstock = await Penstock.start();
+    if (where === 'an object store') store = await ObjectStore.start();
+    penstock = await Penstock.start({ objectStore: store });
     upstream = await FileRepository.start(files);
     mirror = await FileRepository.start(files);
     await penstock.addRepository('files', { url: upstream.url, max_retries: 0 });
@@ -38,6 +41,7 @@ describe('a repair', () => {
     await upstream.stop();
     await mirror.stop();
     await penstock.stop();
+    await store?.stop();
   });
 
   it('downloads again what is deleted, truncated or has a bit flipped, and nothing else', async () => {
@@ -88,9 +92,7 @@ describe('a repair', () => {
       },
       expect.objectContaining({ kind: 'lost', path: 'file-00006.txt', repositories: ['files'] }),
     ]);
-    expect(await readdir(join(penstock.settings.storageDir, 'corrupted'))).toEqual([
-      sha256(contentOf('file-00000.txt')),
-    ]);
+    expect(await readdir(join(penstock.storageDir, 'corrupted'))).toEqual([sha256(contentOf('file-00000.txt'))]);
     upstream.misbehave.clear();
     await penstock.sync('files', { optimize: false });
     expect(await readFile(at('file-00000.txt'), 'utf8')).toBe(contentOf('file-00000.txt'));

@@ -19,7 +19,8 @@ describe('the settings', () => {
     const settings = readSettings({ PENSTOCK_DATA: '/srv/penstock' });
     expect(settings).toEqual({
       dataDir: '/srv/penstock',
-      storageDir: '/srv/penstock/storage',
+      storage: { kind: 'file', root: '/srv/penstock/storage' },
+      contentRedirect: false,
       temporalGiven: false,
       taskQueue: 'penstock',
       allowedFilePaths: [],
@@ -52,7 +53,7 @@ describe('the settings', () => {
         PENSTOCK_TEMPORAL_UI_PORT: '8080',
       }),
     ).toMatchObject({
-      storageDir: '/mnt/large disk/penstock',
+      storage: { kind: 'file', root: '/mnt/large disk/penstock' },
       databaseUrl: 'postgres://db/penstock',
       temporalGiven: true,
       taskQueue: 'mirrors',
@@ -65,15 +66,54 @@ describe('the settings', () => {
   it.each([
     'relative/folder',
     '/srv/penstock',
-    's3://bucket',
+    'https://bucket.s3.amazonaws.com/',
     'file://host/srv',
     'file:///srv?x=1',
     'file:///%zz',
     'file:///a%2Fb',
   ])('refuse the storage %j, naming the variable', (given) => {
     expect(refusalOf({ PENSTOCK_STORAGE: given })).toBe(
-      `PENSTOCK_STORAGE must be a url such as file:///srv/penstock; found "${given}".`,
+      `PENSTOCK_STORAGE must be a url such as file:///srv/penstock or s3://bucket/prefix; found "${given}".`,
     );
+  });
+
+  it.each([
+    ['s3://mirrors', {}, { bucket: 'mirrors', prefix: '', pathStyle: false }],
+    ['s3://mirrors/', {}, { bucket: 'mirrors', prefix: '', pathStyle: false }],
+    ['s3://my.mirrors-1/a/b/', {}, { bucket: 'my.mirrors-1', prefix: 'a/b', pathStyle: false }],
+    [
+      's3://mirrors/a',
+      { AWS_ENDPOINT_URL_S3: 'http://minio:9000' },
+      { bucket: 'mirrors', prefix: 'a', pathStyle: true },
+    ],
+    ['s3://mirrors', { AWS_ENDPOINT_URL: 'http://minio:9000' }, { bucket: 'mirrors', prefix: '', pathStyle: true }],
+  ])('take %j for a place in a bucket', (PENSTOCK_STORAGE, env, place) => {
+    expect(readSettings({ PENSTOCK_STORAGE, ...env }).storage).toEqual({ kind: 's3', ...place });
+  });
+
+  it.each([
+    ['s3://ab', 'expected a bucket of 3 to 63 small letters'],
+    ['s3://Mirrors', 'expected a bucket'],
+    ['s3://mir..rors', 'expected a bucket'],
+    ['s3://10.0.0.1/a', 'expected a bucket'],
+    ['s3:mirrors', 'expected a bucket'],
+    ['s3:///a', 'expected a bucket'],
+    ['s3://mirrors:9000/a', 'AWS_ENDPOINT_URL_S3'],
+    ['s3://mirrors/a//b', 'expected a prefix of names'],
+    ['s3://mirrors/a%20b', 'expected a prefix of names'],
+    [`s3://mirrors/${'a'.repeat(513)}`, '512 characters at most'],
+    ['s3://mirrors/a?region=x', 'nothing behind'],
+    ['s3://mirrors/a#b', 'nothing behind'],
+    ['s3://AKIA123:hunter2@mirrors/a', 'no credentials in it'],
+  ])('refuse the place %j, and say no secret', (given, message) => {
+    expect(refusalOf({ PENSTOCK_STORAGE: given })).toContain(message);
+    expect(refusalOf({ PENSTOCK_STORAGE: given })).not.toContain('hunter2');
+  });
+
+  it('take a redirect to the store only where that has urls', () => {
+    const redirect = { PENSTOCK_CONTENT_REDIRECT: 'true' };
+    expect(readSettings({ PENSTOCK_STORAGE: 's3://mirrors', ...redirect }).contentRedirect).toBe(true);
+    expect(refusalOf(redirect)).toMatch(/^PENSTOCK_CONTENT_REDIRECT is true, but files in a folder have no urls/);
   });
 
   it.each(['0', '65536', '-1', '80.5', '1e3', '0x50', ' 80', 'http'])('refuse the port %j', (given) => {

@@ -31,7 +31,7 @@ export class Installation {
   }
 
   get storageDir(): string {
-    return this.penstock.settings.storageDir;
+    return this.penstock.storageDir;
   }
 
   /** Starts a command of the built command line. */
