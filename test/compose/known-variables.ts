@@ -5,10 +5,11 @@ const root = join(__dirname, '..', '..');
 
 /** The environment variables that Penstock's own settings read, from the source that reads them. */
 export function variablesOfPenstock(): string[] {
-  const source = readFileSync(join(root, 'src', 'settings.ts'), 'utf8');
+  const files = ['settings.ts', 'storage/storage-place.ts'];
+  const source = files.map((file) => readFileSync(join(root, 'src', file), 'utf8')).join('\n');
   return found(source, /\benv\.([A-Z][A-Z_]+)|\bread\w+\(env, '([A-Z][A-Z_]+)'/g).filter(
-    // These only decide whether Temporal is given; its own configuration reads them.
-    (name) => !variablesOfTemporal().includes(name),
+    // Temporal's only decide whether it is given, AWS's how a bucket is named: their own configurations read them.
+    (name) => !variablesOfTemporal().includes(name) && !name.startsWith('AWS_'),
   );
 }
 
