@@ -6,7 +6,7 @@ import { ObjectStore } from '../services/object-store';
 
 describe.each([
   ['a folder', 2500],
-  ['an object store', 1100],
+  ['an object store', 300],
 ])('a sync of a file repository into %s', (where, count) => {
   let store: ObjectStore | undefined;
   let penstock: Penstock;
