@@ -50,6 +50,7 @@ export class Penstock {
       PENSTOCK_STORAGE: '',
       PENSTOCK_POSTGRES_PORT: await freePort('PENSTOCK_POSTGRES_PORT', 15432),
       PENSTOCK_TEMPORAL_PORT: await freePort('PENSTOCK_TEMPORAL_PORT', 17233),
+      PENSTOCK_CONTENT_ADDRESS: '127.0.0.1:0',
       PENSTOCK_TEMPORAL_UI_PORT: await freePort('PENSTOCK_TEMPORAL_UI_PORT', 18233),
     };
     return new Penstock(env, screen, signal);

@@ -28,7 +28,13 @@ export interface Settings {
   readonly ports: { readonly postgres: number; readonly temporal: number; readonly ui: number };
   readonly logLevel: LogLevel;
   /** Where a worker answers for those who watch it; absent: nowhere. */
-  readonly httpAddress?: { readonly host: string; readonly port: number };
+  readonly httpAddress?: Address;
+  /** Where the content app listens. */
+  readonly contentAddress: Address;
+  /** What stands before a storage key in `X-Accel-Redirect`, by which a web server in front sends stored files; absent: the app sends them. */
+  readonly contentAccel?: string;
+  /** Files with the certificate of the content app and its key, in PEM; absent: plain HTTP. */
+  readonly contentTls?: { readonly cert: string; readonly key: string };
   /** Where clients find the content app, for urls that are shown: scheme, host and port. */
   readonly contentOrigin: string;
   /** Whether the content app believes a proxy in front of it what the client's certificate is. */
@@ -37,6 +43,12 @@ export interface Settings {
   readonly tracing: boolean;
   /** Temporal's worker deployment versioning; absent: off. */
   readonly versioning?: VersioningSettings;
+}
+
+/** What a server listens on; port 0 is any free one. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
 }
 
 /** Which version of a deployment a worker is, and whether syncs stay with the version that they began on. */
@@ -82,9 +94,12 @@ export function readSettings(environment: Environment = process.env): Settings {
       ui: readPort(env, 'PENSTOCK_TEMPORAL_UI_PORT', 18233),
     },
     logLevel: readLogLevel(env),
-    ...readHttpAddress(env),
+    ...(env.PENSTOCK_HTTP_ADDRESS ? { httpAddress: readAddress(env, 'PENSTOCK_HTTP_ADDRESS', '127.0.0.1:9464') } : {}),
     contentOrigin: readOrigin(env, 'PENSTOCK_CONTENT_ORIGIN', 'http://127.0.0.1:24816'),
     contentTrustProxy: readBoolean(env, 'PENSTOCK_CONTENT_TRUST_PROXY'),
+    contentAddress: readAddress(env, 'PENSTOCK_CONTENT_ADDRESS', '127.0.0.1:24816'),
+    ...readContentAccel(env),
+    ...readContentTls(env),
     tracing:
       Boolean(env.OTEL_EXPORTER_OTLP_ENDPOINT ?? env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) &&
       env.OTEL_SDK_DISABLED?.toLowerCase() !== 'true',
@@ -195,15 +210,34 @@ function withoutUser(url: string): string {
   return url.replace(/[^/]*@/, '…@');
 }
 
-function readHttpAddress(env: Environment): Pick<Settings, 'httpAddress'> {
-  const given = env.PENSTOCK_HTTP_ADDRESS;
-  if (!given) return {};
+function readAddress(env: Environment, variable: string, standard: string): Address {
+  const given = env[variable] ?? standard;
   // A name or an IPv4 address, or an IPv6 address in brackets; 0 is any free port.
   const [, name, ipv6, port] = /^(?:([\w.-]+)|\[([\da-f:.]+)\]):(\d{1,5})$/i.exec(given) ?? [];
   const host = name ?? ipv6;
-  if (host !== undefined && Number(port) < 65536) return { httpAddress: { host, port: Number(port) } };
-  throw new InvalidSetting(`PENSTOCK_HTTP_ADDRESS must be a host and a port, as 127.0.0.1:9464; found "${given}".`, {
+  if (host !== undefined && Number(port) < 65536) return { host, port: Number(port) };
+  throw new InvalidSetting(`${variable} must be a host and a port, as ${standard}; found "${given}".`, {
     expected: 'host:port',
     found: given,
   });
+}
+
+function readContentAccel(env: Environment): Pick<Settings, 'contentAccel'> {
+  const given = env.PENSTOCK_CONTENT_ACCEL;
+  if (!given) return {};
+  if (/^\/(?:[\w.-]+\/)+$/.test(given)) return { contentAccel: given };
+  throw new InvalidSetting(
+    `PENSTOCK_CONTENT_ACCEL must be a path that begins and ends with a slash, as /penstock-files/; found "${given}".`,
+    { expected: '/penstock-files/', found: given },
+  );
+}
+
+function readContentTls(env: Environment): Pick<Settings, 'contentTls'> {
+  const { PENSTOCK_CONTENT_TLS_CERT: cert, PENSTOCK_CONTENT_TLS_KEY: key } = env;
+  if (cert && key) return { contentTls: { cert: resolve(cert), key: resolve(key) } };
+  if (!cert && !key) return {};
+  throw new InvalidSetting(
+    `PENSTOCK_CONTENT_TLS_CERT and PENSTOCK_CONTENT_TLS_KEY must both be set, or neither; ${cert ? 'the key' : 'the certificate'} is missing.`,
+    { expected: 'two paths' },
+  );
 }

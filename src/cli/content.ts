@@ -7,10 +7,38 @@ import { formatBytes } from './amounts';
 import { run, versionNumber, wholeNumber, withExamples, withOutput } from './command';
 import { WrongUsage } from './exit-status';
 import type { OutputOptions } from './output';
+import { describeDatabase } from './schema';
+import { aborted } from './signals';
 
-/** `penstock content`. */
+/** `penstock content`: by itself the content app; with a subcommand, a look at contents. */
 export function contentCommand(program: Command): void {
-  const content = program.command('content').description('the contents of versions');
+  const content = program
+    .command('content')
+    .description(
+      'serve distributions over HTTP until SIGTERM or Ctrl-C; with a subcommand, look at the contents of versions',
+    );
+  withOutput(content).action((options: OutputOptions) =>
+    run(
+      options,
+      async (context) => {
+        const { output, interruption } = context;
+        const session = await context.open({ start: { for: 'The content app' } });
+        const { url } = await session.startContentApp();
+        const database = describeDatabase(session.addresses.databaseUrl);
+        output.result({ url: `${url}/pulp/content/`, database }, () => [
+          `Content is served at ${url}/pulp/content/; the database is at ${database}.`,
+        ]);
+        await aborted(interruption.signal);
+        output.note('The content app stops.');
+      },
+      { handlesSignals: true },
+    ),
+  );
+  withExamples(content, [
+    ['penstock content', 'serves at http://127.0.0.1:24816/pulp/content/'],
+    ['PENSTOCK_CONTENT_ADDRESS=0.0.0.0:80 penstock content', ''],
+    ['PENSTOCK_LOG_LEVEL=info penstock content', 'with a line for each request on stderr'],
+  ]);
   addList(content);
   addShow(content);
 }

@@ -5,6 +5,7 @@ import type { Client } from '@temporalio/client';
 import { ServicesAlreadyRunning } from '../embedded/errors';
 import type { RunningServices, ServiceAddresses } from '../embedded/services';
 import { PenstockError } from '../errors';
+import type { ServedContent } from '../content/serve';
 import type { Database } from '../models/database';
 import type { Settings } from '../settings';
 import type { BackgroundWorker } from './background-worker';
@@ -42,6 +43,7 @@ const handover = 60_000;
  */
 export class Session {
   private worker: BackgroundWorker | undefined;
+  private contentApp: ServedContent | undefined;
   private closing: Promise<void> | undefined;
 
   private constructor(
@@ -124,6 +126,15 @@ export class Session {
     return (this.worker = await BackgroundWorker.start(this.settings, this.addresses, this.database, log));
   }
 
+  /** Runs the content app until the session is closed. @throws {@link InvalidSetting} */
+  async startContentApp(): Promise<ServedContent> {
+    if (this.contentApp) return this.contentApp;
+    const [{ serveContent }, { openLog }] = await Promise.all([import('../content/serve.js'), import('./logging.js')]);
+    const { settings, addresses, database } = this;
+    const logger = openLog(settings, 'stderr');
+    return (this.contentApp = await serveContent({ settings, databaseUrl: addresses.databaseUrl, database, logger }));
+  }
+
   /** Rejects when the services, or the worker, that this session runs have failed; never resolves. */
   get failed(): Promise<never> {
     const failures = [this.own?.failed, this.worker?.failed].filter((failure) => failure !== undefined);
@@ -139,7 +150,7 @@ export class Session {
 
   private async end(): Promise<void> {
     try {
-      await this.worker?.stop();
+      await Promise.all([this.worker?.stop(), this.contentApp?.close()]);
     } finally {
       await Promise.allSettled([this.connected?.connection.close(), this.database.close()]);
       await this.own?.stop();

@@ -19,7 +19,9 @@ export function upCommand(program: Command): void {
   const command = withOutput(
     program
       .command('up')
-      .description('run PostgreSQL, Temporal with its Web UI, and a worker on this machine, until Ctrl-C'),
+      .description(
+        'run PostgreSQL, Temporal with its Web UI, a worker and the content app on this machine, until Ctrl-C',
+      ),
   );
   command.action((options: OutputOptions) =>
     run(
@@ -30,15 +32,22 @@ export function upCommand(program: Command): void {
         const session = await context.open({ temporal: true });
         if (!session.own && !session.given) await refuseSecond(settings);
         const { version = null, watchUrl: http = null } = await session.startWorker('stderr');
-        const addresses = { ...shownAddresses(settings, session.addresses), http, dataDir: settings.dataDir };
+        const content = `${(await session.startContentApp()).url}/pulp/content/`;
+        const addresses = { ...shownAddresses(settings, session.addresses), content, http, dataDir: settings.dataDir };
         output.result({ ...addresses, version }, () => [
-          ...output.pairs([...describe(addresses), ['Metrics', http === null ? undefined : `${http}/metrics`]]),
+          ...output.pairs([
+            ...describe(addresses),
+            ['Content', content],
+            ['Metrics', http === null ? undefined : `${http}/metrics`],
+          ]),
           ...(version ? [describeVersion(version)] : []),
           ...(output.quiet ? [] : ['', 'Ready. Ctrl-C stops all of it; syncs go on at the next start.']),
         ]);
         if (version) await warnWithoutVersion(session, output);
         await Promise.race([aborted(interruption.signal), session.failed]);
-        output.note('Stopping: the worker, then Temporal and PostgreSQL. Ctrl-C again ends at once.');
+        output.note(
+          'Stopping: the worker and the content app, then Temporal and PostgreSQL. Ctrl-C again ends at once.',
+        );
         await context.close();
         output.note('Stopped.');
       },

@@ -76,21 +76,17 @@ export class FileStorage implements Storage {
     return Promise.resolve(found?.isFile() ? { key, size: found.size, modifiedAt: found.mtime } : undefined);
   }
 
+  read(key: string, range?: { readonly start: number; readonly end: number }): Readable {
+    return fs.createReadStream(this.#pathOf(key), { highWaterMark: 256 * 1024, ...range });
+  }
+
+  /** A synchronous call, for the same reason. */
   readAll(key: string): Promise<Buffer> {
     try {
-      const file = fs.openSync(this.#pathOf(key), 'r');
-      try {
-        return Promise.resolve(fs.readFileSync(file));
-      } finally {
-        fs.closeSync(file);
-      }
+      return Promise.resolve(fs.readFileSync(this.#pathOf(key)));
     } catch (error) {
       return Promise.reject(asError(error));
     }
-  }
-
-  read(key: string, range?: { readonly start: number; readonly end: number }): Readable {
-    return fs.createReadStream(this.#pathOf(key), { highWaterMark: 256 * 1024, ...range });
   }
 
   list(prefix: string): AsyncIterable<ListedFile> {

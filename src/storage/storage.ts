@@ -13,7 +13,7 @@ export interface Storage extends FileSink {
   find(key: string): Promise<ListedFile | undefined>;
   /** Streams what lies under a key; `start` and `end` are byte offsets, both inclusive. Where nothing does, its error has the code `ENOENT`. */
   read(key: string, range?: { readonly start: number; readonly end: number }): Readable;
-  /** Reads a small file whole. */
+  /** The whole of a small file. Where nothing lies under the key, its error has the code `ENOENT`. */
   readAll(key: string): Promise<Buffer>;
   /** A url that anybody can read what lies under a key from, for a time; absent where a storage has no urls. */
   urlOf?(key: string, use: UrlUse): Promise<string>;

@@ -128,7 +128,11 @@ export function events(stdout: string): (Record<string, unknown> & { readonly ev
 }
 
 function folders(folder: string): Record<string, string> {
-  return { PENSTOCK_DATA: join(folder, 'data'), PENSTOCK_STORAGE: `file://${join(folder, 'storage')}` };
+  return {
+    PENSTOCK_DATA: join(folder, 'data'),
+    PENSTOCK_STORAGE: `file://${join(folder, 'storage')}`,
+    PENSTOCK_CONTENT_ADDRESS: '127.0.0.1:0',
+  };
 }
 
 /** This environment without what decides about services. */

@@ -27,6 +27,7 @@ describe('the settings', () => {
       allowWeakDigests: false,
       ports: { postgres: 15432, temporal: 17233, ui: 18233 },
       logLevel: 'warn',
+      contentAddress: { host: '127.0.0.1', port: 24816 },
       contentOrigin: 'http://127.0.0.1:24816',
       contentTrustProxy: false,
       tracing: false,
@@ -38,6 +39,25 @@ describe('the settings', () => {
     expect(readSettings({ PENSTOCK_DATA: '/srv/penstock', ...empty })).toEqual(
       readSettings({ PENSTOCK_DATA: '/srv/penstock' }),
     );
+  });
+
+  it('say how content is served', () => {
+    const given = {
+      PENSTOCK_CONTENT_ADDRESS: '[::1]:80',
+      PENSTOCK_CONTENT_ACCEL: '/penstock-files/',
+      PENSTOCK_CONTENT_TLS_CERT: '/etc/cert.pem',
+      PENSTOCK_CONTENT_TLS_KEY: '/etc/key.pem',
+    };
+    expect(readSettings(given)).toMatchObject({
+      contentAddress: { host: '::1', port: 80 },
+      contentAccel: '/penstock-files/',
+      contentTls: { cert: '/etc/cert.pem', key: '/etc/key.pem' },
+    });
+    expect(refusalOf({ PENSTOCK_CONTENT_ADDRESS: '24816' })).toContain(
+      'PENSTOCK_CONTENT_ADDRESS must be a host and a port',
+    );
+    expect(refusalOf({ PENSTOCK_CONTENT_ACCEL: 'files' })).toContain('begins and ends with a slash');
+    expect(refusalOf({ PENSTOCK_CONTENT_TLS_CERT: 'cert.pem' })).toContain('the key is missing');
   });
 
   it('take what is given', () => {

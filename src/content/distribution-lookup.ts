@@ -1,0 +1,85 @@
+import { LRUCache } from 'lru-cache';
+import type { Pool } from 'pg';
+
+import { GroupedLookups } from './grouped-lookups';
+
+/** A complete version, which never changes. */
+export interface ServedVersion {
+  readonly id: string;
+  readonly repositoryId: string;
+  readonly number: number;
+}
+
+/** A distribution as it is now. */
+export interface ServedDistribution {
+  readonly id: string;
+  readonly basePath: string;
+  readonly guard: 'token' | 'certificate' | null;
+  readonly clientCa: string | null;
+  /** Absent where there is none: its version was deleted, or its repository has none that is complete. */
+  readonly version: ServedVersion | undefined;
+}
+
+interface Row extends Omit<ServedDistribution, 'version'> {
+  readonly place: number;
+  readonly versionId: string | null;
+  readonly repositoryId: string;
+  readonly number: number;
+}
+
+/** Finds the distribution that a path lies in, and what it serves at this moment: nothing of that is remembered. */
+export class DistributionLookup {
+  private readonly lookups: GroupedLookups<string, ServedDistribution>;
+  /** Paths below the same base path are looked up as one; that it is still a base path, the answer says. */
+  private readonly basePaths = new LRUCache<string, true>({ max: 10_000 });
+
+  constructor(pool: Pool) {
+    this.lookups = new GroupedLookups(async (paths) => {
+      const { rows } = await pool.query<Row>({ name: 'distributions', text: distributionsOf, values: [paths] });
+      const found: (ServedDistribution | undefined)[] = paths.map(() => undefined);
+      for (const { place, versionId, repositoryId, number, ...distribution } of rows) {
+        const version = versionId === null ? undefined : { id: versionId, repositoryId, number };
+        found[place - 1] = { ...distribution, version };
+      }
+      return found;
+    });
+  }
+
+  /** @param path - a base path and what is below it */
+  async find(path: string): Promise<ServedDistribution | undefined> {
+    const basePath = this.basePathOf(path);
+    if (basePath !== undefined) {
+      const found = await this.lookups.find(basePath, basePath);
+      if (found?.basePath === basePath) return found;
+      this.basePaths.delete(basePath);
+    }
+    const found = await this.lookups.find(path, path);
+    if (found) this.basePaths.set(found.basePath, true);
+    return found;
+  }
+
+  private basePathOf(path: string): string | undefined {
+    if (this.basePaths.size === 0) return undefined;
+    for (let end = path.indexOf('/'); end !== -1; end = path.indexOf('/', end + 1)) {
+      const candidate = path.slice(0, end);
+      if (this.basePaths.get(candidate)) return candidate;
+    }
+    return this.basePaths.get(path) ? path : undefined;
+  }
+}
+
+/** No two base paths overlap, so that the range of one at most holds a path; the index of that rule finds it. */
+const distributionsOf = `
+  select wanted.place::integer, distribution.id, distribution.base_path as "basePath", distribution.guard,
+         distribution.client_ca as "clientCa", version.id as "versionId", version.repository_id as "repositoryId",
+         version.number
+    from unnest($1::text[]) with ordinality as wanted (path, place)
+    join distributions distribution
+      on path_range(distribution.base_path || '/', distribution.base_path || '0') @> (wanted.path || '/') collate "C"
+    left join lateral (
+      (select id, repository_id, number from repository_versions
+        where repository_id = distribution.repository_id and complete
+        order by number desc limit 1)
+      union all
+      (select id, repository_id, number from repository_versions where id = distribution.version_id and complete)
+    ) version on true`;
