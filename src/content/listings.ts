@@ -102,11 +102,15 @@ const anythingBelow = `
   select from content_artifacts
    where relative_path >= ($1 || '/') collate "C" and relative_path < ($1 || '0') collate "C" limit 1`;
 
-/** What the version $2 of the repository $1 holds. */
+/**
+ * Whether the version $2 of the repository $1 holds a content. It is asked for one content at a time: joined, PostgreSQL may begin with
+ * all contents of the repository at each step.
+ */
 const isHeld = (content: string) => `
-  exists (select from repository_contents held
-           where held.repository_id = $1 and held.content_id = ${content}
-             and held.version_added <= $2 and (held.version_removed is null or held.version_removed > $2))`;
+  (select true from repository_contents held
+    where held.repository_id = $1 and held.content_id = ${content}
+      and held.version_added <= $2 and (held.version_removed is null or held.version_removed > $2)
+    limit 1)`;
 
 /** Adds what is known of the files of one page. */
 const describe = `
@@ -157,15 +161,20 @@ const entriesOfLarge = `
 
 /** From the contents of the version: others may have any number of files below the same folder. */
 const entriesOfSmall = `
-  with held as (
-    select split_part(substr(attached.relative_path, length($3) + 1), '/', 1) as name,
-           strpos(substr(attached.relative_path, length($3) + 1), '/') > 0 as folder
-      from repository_contents held
-      join content_artifacts attached on attached.content_id = held.content_id
-     where held.repository_id = $1 and held.version_added <= $2
-       and (held.version_removed is null or held.version_removed > $2)
-       and attached.relative_path >= $4 collate "C" and attached.relative_path < (${end}) collate "C"
+  with paths as (
+    select substr(attached.relative_path, length($3) + 1) as rest
+      from (select content_id from repository_contents
+             where repository_id = $1 and version_added <= $2 and (version_removed is null or version_removed > $2)
+            offset 0) held
+     cross join lateral (
+       select relative_path from content_artifacts
+        where content_id = held.content_id
+          and relative_path >= $4 collate "C" and relative_path < (${end}) collate "C"
+       offset 0
+     ) attached
   ), entries as (
-    select name, folder from held group by name, folder
-     order by (name || case when folder then '/' else '' end) collate "C" limit $5
+    select split_part(entry, '/', 1) as name, entry like '%/' as folder
+      from (select distinct case when rest like '%/%' then split_part(rest, '/', 1) || '/' else rest end as entry
+              from paths) each
+     order by entry collate "C" limit $5
   )${describe}`;

@@ -73,12 +73,10 @@ export class ContentHouse {
     const server = await ContentServer.open({ contentAddress: { host: '127.0.0.1', port: 0 } }, (request, response) => {
       void app.respond(request, response);
     });
+    let closing: Promise<void> | undefined;
     const served = {
       url: server.url,
-      close: async () => {
-        await server.close();
-        await pool.end();
-      },
+      close: () => (closing ??= server.close().then(() => pool.end())),
     };
     this.served.push(served);
     return served;
