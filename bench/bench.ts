@@ -10,13 +10,14 @@ import type { Database } from '../src/models/database';
 import { migrate } from '../src/models/migrate';
 import { plugins } from '../src/plugins';
 import { connectClient, registerSearchAttributes } from '../src/temporal';
+import { benchContent } from './content';
 import { measureFirstRequests } from './first-requests';
 import { BenchProcess } from './process';
 
 /**
  * Times syncs from the start of the workflow to its end, with upstream, PostgreSQL, Temporal and the worker on this machine.
- * `npm run bench` runs the usual cases; `npm run bench -- NAME…` those whose names begin so. `first-requests` are of files
- * that are not stored.
+ * `npm run bench` runs the usual cases; `npm run bench -- NAME…` those whose names begin so; `first-requests` are of files that are
+ * not stored. `npm run bench -- content` measures the content app instead.
  */
 interface Case {
   readonly name: string;
@@ -46,6 +47,10 @@ const cases: readonly Case[] = [
 
 async function main(): Promise<void> {
   const wanted = process.argv.slice(2);
+  if (wanted.includes('content')) {
+    await benchContent();
+    return;
+  }
   const isWanted = (name: string) => wanted.length === 0 || wanted.some((each) => name.startsWith(each));
   const chosen = cases.filter(({ name }) => isWanted(name));
   const folder = await mkdtemp(join(tmpdir(), 'penstock-bench-'));

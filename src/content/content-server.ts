@@ -69,8 +69,13 @@ export class ContentServer {
     this.server.close();
     const patience = new AbortController();
     const late = sleep(grace, undefined, { signal: patience.signal }).catch(() => undefined);
+    // A connection whose answer began before may wait for another request.
+    const sweep = setInterval(() => {
+      this.server.closeIdleConnections();
+    }, 50);
     await Promise.race([closed, late]);
     patience.abort();
+    clearInterval(sweep);
     this.server.closeAllConnections();
     await closed;
   }
