@@ -114,7 +114,9 @@ it('logs a line for each request, without what proves who asks', async () => {
   let stop: () => Promise<unknown>;
 
   beforeAll(async () => {
-    const behind = await house.serve({ accel: '/penstock-files/' });
+    const behind = await house.serve({
+      settings: { contentAccel: '/penstock-files/', contentRedirect: false, contentTrustProxy: false },
+    });
     const port = await findFreePort();
     front = `http://127.0.0.1:${port}`;
     const folder = join(house.folder, 'nginx');
