@@ -233,7 +233,8 @@ function readContentAccel(env: Environment): Pick<Settings, 'contentAccel'> {
 }
 
 function readContentTls(env: Environment): Pick<Settings, 'contentTls'> {
-  const { PENSTOCK_CONTENT_TLS_CERT: cert, PENSTOCK_CONTENT_TLS_KEY: key } = env;
+  const cert = env.PENSTOCK_CONTENT_TLS_CERT;
+  const key = env.PENSTOCK_CONTENT_TLS_KEY;
   if (cert && key) return { contentTls: { cert: resolve(cert), key: resolve(key) } };
   if (!cert && !key) return {};
   throw new InvalidSetting(
