@@ -80,7 +80,7 @@ describe('docker-compose.yml', () => {
 
   it('sets for our services only what Penstock and the Temporal client read', () => {
     const known = [...variablesOfPenstock(), ...variablesOfTemporal()];
-    expect(ours.map(([name]) => name)).toEqual(['migrate', 'worker', 'penstock']);
+    expect(ours.map(([name]) => name)).toEqual(['migrate', 'worker', 'content', 'penstock']);
     for (const [, { environment = {} }] of ours) {
       expect(known).toEqual(expect.arrayContaining(Object.keys(environment)));
     }
