@@ -18,7 +18,7 @@ import { ContentHouse, ask } from './content-house';
 import type { Served } from './content-house';
 
 const execute = promisify(execFile);
-const large = randomBytes(20_000_000);
+const large = randomBytes(12_000_000);
 const small = randomBytes(2000);
 let house: ContentHouse;
 let app: Served;
