@@ -50,6 +50,8 @@ interface Exchange {
   readonly response: ServerResponse;
   readonly version: ServedVersion;
   readonly guarded: boolean;
+  /** What the path leads to, where it was looked up already. */
+  readonly file: Promise<FoundFile | undefined> | undefined;
   /** Aborted when the client has gone. */
   readonly signal: AbortSignal;
 }
@@ -105,6 +107,7 @@ export class ContentApp {
   }
 
   private async answerBelow(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const guess = this.guess(path);
     const distribution = await this.distributions.find(path);
     if (!distribution) {
       sendText(response, 404, 'No distribution has this path.');
@@ -119,9 +122,22 @@ export class ContentApp {
     if (path === basePath) redirect(response, `${root}${encodePath(path)}/`);
     else if (!version) sendText(response, 404, 'The distribution serves no version.');
     else {
-      const exchange = { request, response, version, guarded: distribution.guard !== null, signal: endOf(response) };
+      const exchange = {
+        ...{ request, response, version, guarded: distribution.guard !== null, signal: endOf(response) },
+        file: guess?.version.id === version.id ? guess.file : undefined,
+      };
       await this.answerFrom(exchange, distribution, path.slice(basePath.length + 1));
     }
+  }
+
+  /** Looks the file up at the same time as the distribution, in the version that was served last: it nearly always is the one. */
+  private guess(path: string): { version: ServedVersion; file: Promise<FoundFile | undefined> } | undefined {
+    const last = this.distributions.guess(path);
+    if (!last?.version || path === last.basePath || path.endsWith('/')) return undefined;
+    const file = this.files.find(last.version, path.slice(last.basePath.length + 1));
+    // Nobody may come to wait for it.
+    file.catch(() => undefined);
+    return { version: last.version, file };
   }
 
   private async answerFrom(exchange: Exchange, distribution: ServedDistribution, path: string): Promise<void> {
@@ -133,7 +149,7 @@ export class ContentApp {
       else await sendListing(request, response, { path: shown, page, guarded, isTop: false });
       return;
     }
-    const file = await this.files.find(version, path);
+    const file = await (exchange.file ?? this.files.find(version, path));
     if (file) await this.send(exchange, file);
     else if (await this.listings.isFolder(version, path)) {
       redirect(response, `${root}${encodePath(`${distribution.basePath}/${path}`)}/`);

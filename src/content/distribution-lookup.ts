@@ -31,7 +31,7 @@ interface Row extends Omit<ServedDistribution, 'version'> {
 export class DistributionLookup {
   private readonly lookups: GroupedLookups<string, ServedDistribution>;
   /** Paths below the same base path are looked up as one; that it is still a base path, the answer says. */
-  private readonly basePaths = new LRUCache<string, true>({ max: 10_000 });
+  private readonly lastFound = new LRUCache<string, ServedDistribution>({ max: 10_000 });
 
   constructor(pool: Pool) {
     this.lookups = new GroupedLookups(async (paths) => {
@@ -47,24 +47,28 @@ export class DistributionLookup {
 
   /** @param path - a base path and what is below it */
   async find(path: string): Promise<ServedDistribution | undefined> {
-    const basePath = this.basePathOf(path);
+    const basePath = this.guess(path)?.basePath;
     if (basePath !== undefined) {
-      const found = await this.lookups.find(basePath, basePath);
+      const found = await this.look(basePath);
       if (found?.basePath === basePath) return found;
-      this.basePaths.delete(basePath);
+      this.lastFound.delete(basePath);
     }
-    const found = await this.lookups.find(path, path);
-    if (found) this.basePaths.set(found.basePath, true);
-    return found;
+    return this.look(path);
   }
 
-  private basePathOf(path: string): string | undefined {
-    if (this.basePaths.size === 0) return undefined;
+  /** What was found last, and is right as long as nobody has changed anything: to begin with what may be needed next. */
+  guess(path: string): ServedDistribution | undefined {
     for (let end = path.indexOf('/'); end !== -1; end = path.indexOf('/', end + 1)) {
-      const candidate = path.slice(0, end);
-      if (this.basePaths.get(candidate)) return candidate;
+      const found = this.lastFound.get(path.slice(0, end));
+      if (found) return found;
     }
-    return this.basePaths.get(path) ? path : undefined;
+    return this.lastFound.get(path);
+  }
+
+  private async look(path: string): Promise<ServedDistribution | undefined> {
+    const found = await this.lookups.find(path, path);
+    if (found) this.lastFound.set(found.basePath, found);
+    return found;
   }
 }
 

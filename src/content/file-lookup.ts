@@ -73,25 +73,20 @@ function keyOf({ id }: ServedVersion, path: string): string {
 }
 
 /**
- * The files of one group of requests, each by its path and then by whether the version holds its content: three look-ups in
- * indexes. Where contents of one version share a path, the newest counts; without the fence (`offset 0`) PostgreSQL would look for it
- * among all contents, the newest first.
+ * The files of one group of requests, each by its path and then by whether the version holds its content: a few look-ups in indexes. The
+ * latter is asked for one content at a time, as PostgreSQL, without statistics, might begin a join with all contents of the repository.
+ * Where contents of one version share a path, the newest comes last.
  */
 const filesOf = `
-  select wanted.place::integer, file.*
+  select wanted.place::integer, attached.id as "contentArtifactId", content.created_at as "lastModified",
+         artifact.sha256, artifact.size::float8 as size
     from unnest($1::bigint[], $2::integer[], $3::text[]) with ordinality as wanted (repository_id, number, path, place)
-   cross join lateral (
-     select attached.id as "contentArtifactId", content.created_at as "lastModified", artifact.sha256,
-            artifact.size::float8 as size
-       from (select id, content_id, artifact_id from content_artifacts
-              where relative_path = wanted.path collate "C"
-             offset 0) attached
-       join repository_contents held
-         on held.repository_id = wanted.repository_id and held.content_id = attached.content_id
-        and held.version_added <= wanted.number
-        and (held.version_removed is null or held.version_removed > wanted.number)
-       join contents content on content.id = attached.content_id
-       left join artifacts artifact on artifact.id = attached.artifact_id
-      order by attached.content_id desc
-      limit 1
-   ) file`;
+    join content_artifacts attached on attached.relative_path = wanted.path collate "C"
+    join contents content on content.id = attached.content_id
+    left join artifacts artifact on artifact.id = attached.artifact_id
+   where (select true from repository_contents held
+           where held.repository_id = wanted.repository_id and held.content_id = attached.content_id
+             and held.version_added <= wanted.number
+             and (held.version_removed is null or held.version_removed > wanted.number)
+           limit 1)
+   order by attached.content_id`;
