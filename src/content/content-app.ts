@@ -38,6 +38,9 @@ const root = '/pulp/content/';
 /** Seconds for which a client may begin to read at a signed url. */
 const signedFor = 60;
 
+/** A stored file is read no further than its client takes it; a signal for each request would be a good part of its time. */
+const notAborted = new AbortController().signal;
+
 /** Whoever has the bytes of a file, as the headers of an answer say it. */
 interface Elsewhere {
   readonly status: 200 | 302;
@@ -52,8 +55,6 @@ interface Exchange {
   readonly guarded: boolean;
   /** What the path leads to, where it was looked up already. */
   readonly file: Promise<FoundFile | undefined> | undefined;
-  /** Aborted when the client has gone. */
-  readonly signal: AbortSignal;
 }
 
 /** Answers requests for the files of distributions. */
@@ -123,7 +124,7 @@ export class ContentApp {
     else if (!version) sendText(response, 404, 'The distribution serves no version.');
     else {
       const exchange = {
-        ...{ request, response, version, guarded: distribution.guard !== null, signal: endOf(response) },
+        ...{ request, response, version, guarded: distribution.guard !== null },
         file: guess?.version.id === version.id ? guess.file : undefined,
       };
       await this.answerFrom(exchange, distribution, path.slice(basePath.length + 1));
@@ -157,7 +158,7 @@ export class ContentApp {
   }
 
   private async send(exchange: Exchange, file: FoundFile): Promise<void> {
-    const { request, response, version, guarded, signal } = exchange;
+    const { request, response, version, guarded } = exchange;
     if (file.stored && (await this.sendStored(exchange, file))) return;
     this.files.forget(version, file.path);
     // What was stored a moment ago may have been given back since; what only should be stored is had as if it were not.
@@ -167,6 +168,7 @@ export class ContentApp {
       return;
     }
     this.files.forget(version, file.path);
+    const signal = endOf(response);
     const deferred = await this.dependencies.deferred.find(found, signal);
     await sendFile(request, response, { ...found, guarded }, deferred, signal);
   }
@@ -174,7 +176,7 @@ export class ContentApp {
   /** Whether the stored file could be had. */
   private async sendStored(exchange: Exchange, file: FoundFile): Promise<boolean> {
     const { path, lastModified, stored } = file;
-    const { request, response, guarded, signal } = exchange;
+    const { request, response, guarded } = exchange;
     if (!stored) return false;
     const { storage, logger } = this.dependencies;
     const elsewhere = await this.findElsewhere(request, file, stored);
@@ -185,7 +187,7 @@ export class ContentApp {
       return true;
     }
     try {
-      await sendFile(request, response, { path, lastModified, guarded }, openStored(storage, stored), signal);
+      await sendFile(request, response, { path, lastModified, guarded }, openStored(storage, stored), notAborted);
       return true;
     } catch (error) {
       if (!(error instanceof StoredFileLost) || response.headersSent) throw error;
@@ -249,11 +251,14 @@ function afterOf(url = ''): string | undefined {
   return after?.replaceAll('\0', '') ?? undefined;
 }
 
+/** Aborted when the client has gone. */
 function endOf(response: ServerResponse): AbortSignal {
   const controller = new AbortController();
-  response.once('close', () => {
+  const abort = () => {
     if (!response.writableFinished) controller.abort(new BodyBroken('the client has gone'));
-  });
+  };
+  if (response.destroyed) abort();
+  else response.once('close', abort);
   return controller.signal;
 }
 

@@ -17,11 +17,10 @@ export function openStored(storage: Pick<Storage, 'read' | 'readAll'>, { sha256,
   return {
     size,
     sha256,
-    open: async (range, signal) => {
+    open: async (range) => {
       try {
         return await (size <= small ? readSmall(storage, key, size, range) : readLarge(storage, key, size, range));
       } catch (error) {
-        signal.throwIfAborted();
         throw new StoredFileLost(`${key} cannot be read`, { cause: error });
       }
     },
