@@ -28,7 +28,7 @@ import { StoredFileLost, openStored } from './stored-file';
 export interface ContentDependencies {
   /** For look-ups only: {@link openLookupPool}. */
   readonly pool: Pool;
-  readonly storage: Pick<Storage, 'read' | 'readAll' | 'sizeOf' | 'urlOf'>;
+  readonly storage: Pick<Storage, 'read' | 'readAll' | 'readInTurn' | 'sizeOf' | 'urlOf'>;
   readonly deferred: DeferredFiles;
   readonly logger: Logger;
   readonly settings: Pick<Settings, 'contentAccel' | 'contentRedirect' | 'contentTrustProxy'>;

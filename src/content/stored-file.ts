@@ -12,7 +12,10 @@ export class StoredFileLost extends Error {}
 const small = 64 * 1024;
 
 /** A file as it lies in the storage; its `open` throws {@link StoredFileLost} where it cannot be read. */
-export function openStored(storage: Pick<Storage, 'read' | 'readAll'>, { sha256, size }: StoredFile): ReadableFile {
+export function openStored(
+  storage: Pick<Storage, 'read' | 'readAll' | 'readInTurn'>,
+  { sha256, size }: StoredFile,
+): ReadableFile {
   const key = artifactKey(sha256);
   return {
     size,
@@ -39,13 +42,14 @@ async function readSmall(
 }
 
 async function readLarge(
-  storage: Pick<Storage, 'read'>,
+  storage: Pick<Storage, 'read' | 'readInTurn'>,
   key: string,
   size: number,
   range: ByteRange = { start: 0, end: size - 1 },
 ): Promise<AsyncIterable<Uint8Array>> {
-  const stream = storage.read(key, range);
   // From here on the file stays open, whatever becomes of its name.
+  if (storage.readInTurn) return storage.readInTurn(key, range);
+  const stream = storage.read(key, range);
   await once(stream, 'readable');
   return stream;
 }

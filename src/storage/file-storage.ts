@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 
 import { asError } from '../errors';
 import { DiskFlush } from './disk-flush';
+import { readChunks } from './file-chunks';
 import { FileWriter, type FileCalls } from './file-writer';
 import { checkAnyKey, checkKey } from './storage-key';
 import type { ListedFile, ReadableWriter, Storage, StorageRoom } from './storage';
@@ -78,6 +79,10 @@ export class FileStorage implements Storage {
 
   read(key: string, range?: { readonly start: number; readonly end: number }): Readable {
     return fs.createReadStream(this.#pathOf(key), { highWaterMark: 256 * 1024, ...range });
+  }
+
+  readInTurn(key: string, range: { readonly start: number; readonly end: number }): AsyncIterable<Uint8Array> {
+    return readChunks(this.#pathOf(key), range);
   }
 
   /** A synchronous call, for the same reason. */

@@ -11,7 +11,8 @@ import { ContentHouse, ask } from './content-house';
 import type { Reply, Served } from './content-house';
 
 const small = randomBytes(5000);
-const large = randomBytes(1_000_000);
+// Of several chunks, the last of which is not full.
+const large = randomBytes(2_000_000);
 let house: ContentHouse;
 let app: Served;
 
