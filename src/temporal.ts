@@ -3,6 +3,7 @@ import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { NativeConnection } from '@temporalio/worker';
 
 import { InvalidSetting, PenstockError, asError } from './errors';
+import { temporalCalls } from './temporal-calls';
 
 /** Search attributes of a sync's workflow; all are keywords. */
 export const searchAttributes = ['PenstockRepository', 'PenstockPlugin', 'PenstockPolicy', 'PenstockStage'] as const;
@@ -27,7 +28,8 @@ export function describeTarget(target: TemporalTarget = {}): { readonly address:
 /** A connection for what starts and looks at syncs. @throws {@link TemporalUnreachable}, {@link InvalidSetting} */
 export async function connectClient(target: TemporalTarget = {}): Promise<Client> {
   const { connectionOptions, namespace } = connectConfig(target);
-  const connection = await Connection.connect(connectionOptions).catch((error: unknown) => {
+  const options = { ...connectionOptions, interceptors: temporalCalls };
+  const connection = await Connection.connect(options).catch((error: unknown) => {
     throw unreachable(connectionOptions.address, error);
   });
   return new Client({ connection, ...(namespace === undefined ? {} : { namespace }) });

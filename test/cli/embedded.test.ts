@@ -88,9 +88,25 @@ it('is found by other commands while it is up, taken over when it is killed, and
   expect(await servers()).toEqual([]);
 });
 
+it('is taken over when the command that ran the services ends normally', async () => {
+  upstream.put('slow.txt', 'once more');
+  upstream.misbehave.set('slow.txt', () => undefined);
+  const up = penstock.start(['up']);
+  await up.printed('Ready.');
+  const following = penstock.start(['sync', 'files', '--wait']);
+  await following.printed('Parsing Metadata');
+  expect((await up.signal('SIGTERM')).status).toBe(0);
+  upstream.misbehave.clear();
+  const { status, stdout, stderr } = await following.ended();
+  expect(stderr).toContain('this process runs them now');
+  expect(stdout).toMatch(/^files: version 5: 1 added, 1 removed, 12 present\n/);
+  expect(status).toBe(0);
+  expect(await servers()).toEqual([]);
+});
+
 it('starts only what a command needs, and stops it', async () => {
   const { repositories } = await penstock.json<{ repositories: unknown[] }>('repository', 'list');
-  expect(repositories).toMatchObject([{ name: 'files', latestVersion: 4 }]);
+  expect(repositories).toMatchObject([{ name: 'files', latestVersion: 5 }]);
   const up = penstock.start(['up', '--json']);
   await up.printed('webUi');
   expect(JSON.parse(up.stdout)).toMatchObject({ taskQueue: 'penstock' });
