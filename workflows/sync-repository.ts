@@ -176,13 +176,18 @@ async function answer(state: SyncState): Promise<void> {
   }
 }
 
-/** All that was under way is over, or at rest: nothing is done until somebody resumes the sync, or cancels it. */
+/** All that was under way is over, or at rest: nothing is begun until somebody resumes the sync, or cancels it. */
 async function restUntilResumed(state: SyncState): Promise<void> {
   const { syncId } = openedOf(state);
   enter(state, 'paused');
   await noteSync.executeWithOptions({ summary: `paused: ${state.paused ?? ''}`.slice(0, 80) }, [
     { syncId, paused: state.paused ?? null },
   ]);
+  await condition(() => state.paused === undefined || state.isAsked);
+  while (state.paused !== undefined && patched('answer while paused')) {
+    await answer(state);
+    await condition(() => state.paused === undefined || state.isAsked);
+  }
   await condition(() => state.paused === undefined);
   enter(state, 'syncing');
   await noteSync.executeWithOptions({ summary: 'resumed' }, [{ syncId, paused: null }]);

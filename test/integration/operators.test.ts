@@ -33,6 +33,10 @@ describe('the operators of a sync that runs', () => {
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(upstream.requests).toHaveLength(asked);
 
+    await sync.executeUpdate(changeLimits, { args: [{ rateLimit: 5000 }] });
+    await eventually('they are noted', async () => (await rowOf('paused'))?.limits?.rateLimit === 5000);
+    expect(await rowOf('paused')).toMatchObject({ state: 'running', paused: { reason: 'the mirror is being moved' } });
+
     upstream.delay = 0;
     await sync.executeUpdate(resume);
     await expect(penstock.resultOf(sync)).resolves.toMatchObject({ version: 1, added: 400, downloaded: 400 });

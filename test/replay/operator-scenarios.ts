@@ -82,6 +82,19 @@ export const operatorScenarios: readonly Scenario[] = [
     },
   },
   {
+    name: 'limits-changed-while-paused',
+    status: 'COMPLETED',
+    run: async (setting) => {
+      const { penstock, upstream, sync } = await startSlowly(setting);
+      await pauseSync(penstock, sync);
+      await sync.executeUpdate(changeLimits, { args: [{ rateLimit: 1000 }] });
+      upstream.delay = 0;
+      await sync.executeUpdate(resume);
+      await sync.result();
+      return sync;
+    },
+  },
+  {
     name: 'retried-while-running',
     status: 'COMPLETED',
     run: async (setting) => {
