@@ -8,13 +8,14 @@ import {
   viewAlternate,
 } from '../alternates/alternates';
 import type { AlternateView } from '../alternates/alternates';
+import { formatDate } from '../format-date';
 import { refreshProgress } from '../maintenance/maintenance-views';
 import { refreshKind } from '../maintenance/maintenance-workflow';
 import type { RefreshProgress } from '../alternates/refreshes';
 import { InUse } from '../repositories/errors';
 import { quoted } from '../syncs/errors';
 import { findRunningWorkflow } from '../syncs/sync-workflow';
-import { formatCount, formatDate, plural } from './amounts';
+import { formatCount, plural } from './amounts';
 import { run, withExamples, withOutput } from './command';
 import { WrongUsage } from './exit-status';
 import { runMaintenance } from './maintenance-run';

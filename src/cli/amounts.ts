@@ -31,15 +31,6 @@ export function formatSeconds(seconds: number): string {
   return `${minutes} min ${whole % 60} s`;
 }
 
-/** A moment in the time zone of who reads it, to the second. */
-export function formatDate(date: Date | string | null): string | null {
-  if (date === null) return null;
-  const moment = new Date(date);
-  const two = (value: number) => String(value).padStart(2, '0');
-  const day = [moment.getFullYear(), two(moment.getMonth() + 1), two(moment.getDate())].join('-');
-  return `${day} ${[moment.getHours(), moment.getMinutes(), moment.getSeconds()].map(two).join(':')}`;
-}
-
 /** `1 file`, `2 files`. */
 export function plural(value: number, one: string, many = `${one}s`): string {
   return `${formatCount(value)} ${value === 1 ? one : many}`;

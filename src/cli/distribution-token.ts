@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 
 import { addToken as makeToken, listTokens, removeToken } from '../distributions/tokens';
-import { formatDate } from './amounts';
+import { formatDate } from '../format-date';
 import { run, withExamples, withOutput } from './command';
 import { duration } from './duration';
 import type { Duration } from './duration';

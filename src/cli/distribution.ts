@@ -10,9 +10,10 @@ import {
   viewDistribution,
 } from '../distributions/distributions';
 import type { DistributionChanges, DistributionView } from '../distributions/distributions';
+import { formatDate } from '../format-date';
 import type { Guard } from '../models/distribution-models';
 import { quoted } from '../syncs/errors';
-import { formatDate, plural } from './amounts';
+import { plural } from './amounts';
 import { run, versionNumber, withExamples, withOutput } from './command';
 import type { CommandContext } from './command';
 import { addToken } from './distribution-token';

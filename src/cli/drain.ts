@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 
 import { drain } from '../draining/drain';
 import type { DrainedWorkflow } from '../draining/drain';
-import { formatDate } from './amounts';
+import { formatDate } from '../format-date';
 import { run, withExamples, withOutput } from './command';
 import { duration } from './duration';
 import type { Duration } from './duration';

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { refuseWhileDrained } from '../draining/errors';
+import { formatDate } from '../format-date';
 import { startOrAttach } from '../maintenance/maintenance-workflow';
 import type { MaintenanceKind } from '../maintenance/maintenance-workflow';
 import { handleOf } from '../syncs/sync-workflow';
 import type { SyncExecution } from '../syncs/sync-workflow';
 import type { ProgressView } from '../syncs/sync-views';
 import { waitForWorkflow } from '../syncs/wait-for-sync';
-import { formatDate } from './amounts';
 import type { CommandContext } from './command';
 import { Interrupted } from './exit-status';
 import { WorkflowFollower } from './follow-workflow';

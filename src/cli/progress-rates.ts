@@ -19,6 +19,11 @@ interface Sample {
 /** Milliseconds that rates are taken over: short enough to be of now, long enough not to jump. */
 const span = 10_000;
 
+/** Bytes that have come; `null` where it is no matter of bytes. */
+export function bytesOf({ code, suffix }: ProgressView): number | null {
+  return code === 'sync.downloading.artifacts' ? Number.parseInt(suffix ?? '0', 10) : null;
+}
+
 /** Rates and time left, from how progress changes between one look and the next. */
 export class ProgressRates {
   private readonly samples = new Map<string, Sample[]>();
@@ -26,7 +31,7 @@ export class ProgressRates {
   /** @param now milliseconds of any clock that does not go back. */
   rows(progress: readonly ProgressView[], now: number): ProgressRow[] {
     return progress.map((line) => {
-      const bytes = line.code === 'sync.downloading.artifacts' ? Number.parseInt(line.suffix ?? '0', 10) : null;
+      const bytes = bytesOf(line);
       const samples = (this.samples.get(line.code) ?? []).filter(({ at }) => now - at <= span);
       samples.push({ at: now, done: line.done, bytes: bytes ?? 0, total: line.total });
       this.samples.set(line.code, samples);

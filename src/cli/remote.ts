@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 
+import { formatDate } from '../format-date';
 import { plugins } from '../plugins';
 import { createRemote, deleteRemote, findRemote, listRemotes, updateRemote, viewRemote } from '../repositories/remotes';
 import type { FieldChange, RemoteView } from '../repositories/remotes';
-import { formatDate } from './amounts';
 import { run, withExamples, withOutput } from './command';
 import { WrongUsage } from './exit-status';
 import type { Output, OutputOptions } from './output';

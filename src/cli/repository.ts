@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 
+import { formatDate } from '../format-date';
 import { plugins } from '../plugins';
 import {
   createRepository,
@@ -15,7 +16,7 @@ import type { RepositoryView } from '../repositories/repositories';
 import { setRetention } from '../repositories/retain-versions';
 import { listSyncs } from '../syncs/sync-views';
 import { findRunning } from '../syncs/sync-workflow';
-import { formatDate, plural } from './amounts';
+import { plural } from './amounts';
 import { run, withExamples, withOutput } from './command';
 import { WrongUsage } from './exit-status';
 import type { OutputOptions } from './output';

@@ -1,7 +1,7 @@
 import { drainReason } from '../draining/drain-reason';
+import { formatDate } from '../format-date';
 import type { Standstill } from '../syncs/sync-views';
 import { quoted } from '../syncs/errors';
-import { formatDate } from './amounts';
 import type { Output } from './output';
 
 type Wait = Standstill['waits'][number];

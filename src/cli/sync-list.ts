@@ -1,9 +1,10 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
 
+import { formatDate } from '../format-date';
 import { listSyncs } from '../syncs/sync-views';
 import type { ShownState } from '../syncs/sync-views';
-import { formatBytes, formatDate, plural } from './amounts';
+import { formatBytes, plural } from './amounts';
 import { run, wholeNumber, withExamples, withOutput } from './command';
 import type { Colour, Output, OutputOptions } from './output';
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { refuseWhileDrained } from '../draining/errors';
+import { formatDate } from '../format-date';
 import type { AllowedMissing, SyncMode } from '../models/sync-models';
 import { plugins } from '../plugins';
 import type { RemoteChanges } from '../repositories/remote-fields';
@@ -13,7 +14,7 @@ import { findRunningSync, startOrAttach, startSync } from '../syncs/start-sync';
 import { findSyncOf, listFailures, viewSync } from '../syncs/sync-views';
 import { handleOf } from '../syncs/sync-workflow';
 import type { SyncExecution, SyncRequest, SyncResult } from '../syncs/sync-workflow';
-import { formatBytes, formatCount, formatDate, formatSeconds, plural } from './amounts';
+import { formatBytes, formatCount, formatSeconds, plural } from './amounts';
 import type { CommandContext } from './command';
 import { Interrupted, WrongUsage } from './exit-status';
 import { SyncFollower } from './follow-sync';

@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
 
+import { formatDate } from '../format-date';
 import { findSync, listFailures, readProgress, readStandstill, viewSync } from '../syncs/sync-views';
 import type { ProgressView, Standstill, SyncView } from '../syncs/sync-views';
-import { formatBytes, formatCount, formatDate, plural } from './amounts';
+import { formatBytes, formatCount, plural } from './amounts';
 import { run, wholeNumber, withExamples, withOutput } from './command';
 import type { Output, OutputOptions } from './output';
+import { bytesOf } from './progress-rates';
 import { describeFailures } from './sync-failures';
 import { paintState } from './sync-list';
 import { webUiOf } from './sync-places';
@@ -86,11 +88,15 @@ function describe(
 
 function describeProgress(output: Output, progress: readonly ProgressView[]): string[] {
   if (progress.length === 0) return [];
-  const rows = progress.map(({ message, state, done, total, suffix }) => [
-    message,
-    state,
-    total === null ? formatCount(done) : `${formatCount(done)} of ${formatCount(total)}`,
-    suffix ?? '',
-  ]);
+  const rows = progress.map((line) => {
+    const { message, state, done, total } = line;
+    const bytes = bytesOf(line);
+    return [
+      message,
+      state,
+      total === null ? formatCount(done) : `${formatCount(done)} of ${formatCount(total)}`,
+      bytes === null ? '' : formatBytes(bytes),
+    ];
+  });
   return ['', ...output.table(['PROGRESS', 'STATE', 'DONE', ''], rows)];
 }

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 
+import { formatDate } from '../format-date';
 import { findVersion, listVersions } from '../repositories/versions';
-import { formatCount, formatDate } from './amounts';
+import { formatCount } from './amounts';
 import { run, versionNumber, wholeNumber, withExamples, withOutput } from './command';
 import type { OutputOptions } from './output';
 import { addDelete } from './version-delete';

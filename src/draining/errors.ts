@@ -1,4 +1,5 @@
 import { PenstockError } from '../errors';
+import { formatDate } from '../format-date';
 import type { Queryable } from '../models/database';
 import { findDrain } from './drain-rows';
 import type { Drain } from './drain-rows';
@@ -9,7 +10,7 @@ export class Drained extends PenstockError {
 
   constructor({ since }: Drain) {
     super(
-      `Penstock is drained, since ${since.toISOString()}: nothing begins to work. To end that, and let all go on: penstock undrain`,
+      `Penstock is drained, since ${formatDate(since) ?? ''}: nothing begins to work. To end that, and let all go on: penstock undrain`,
       { since: since.toISOString() },
     );
   }

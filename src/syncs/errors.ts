@@ -1,4 +1,5 @@
 import { PenstockError } from '../errors';
+import { formatDate } from '../format-date';
 
 /** A name as a shell takes it. */
 export function quoted(name: string): string {
@@ -18,14 +19,14 @@ export class SyncAlreadyRunning extends PenstockError {
       startedAt,
     }: { readonly workflowId: string; readonly runId?: string; readonly startedAt?: Date },
   ) {
-    const since = startedAt?.toISOString();
+    const since = startedAt && formatDate(startedAt);
     super(
       [
         `Repository "${repository}" is being synced already${since ? `, since ${since}` : ''} (workflow ${workflowId}${runId ? `, run ${runId}` : ''}).`,
         `Attach to that sync:  penstock sync ${quoted(repository)} --attach`,
         `Cancel it:            penstock sync cancel ${quoted(repository)}`,
       ].join('\n'),
-      { repository, workflowId, runId, since },
+      { repository, workflowId, runId, since: startedAt?.toISOString() },
     );
   }
 }
