@@ -7,6 +7,7 @@ import { isStorageAtHand, openStorageForReading } from '../storage/open-storage'
 import { formatCount, formatSeconds, plural } from './amounts';
 import { run, wholeNumber, withExamples, withOutput } from './command';
 import type { CommandContext } from './command';
+import { noteDrain } from './drain-note';
 import { exitStatus } from './exit-status';
 import type { Output, OutputOptions } from './output';
 
@@ -49,6 +50,7 @@ export function checkCommand(program: Command): void {
 async function check(context: CommandContext, { deep = false, olderThan, limit }: CheckOptions): Promise<void> {
   const session = await context.open();
   const { output, plugins, settings, interruption } = context;
+  await noteDrain(context, session);
   const checked: Partial<Record<CheckName, Checked>> = {};
   const counts: Partial<Record<ProblemKind, number>> = {};
   const problems: Problem[] = [];

@@ -6,6 +6,7 @@ import { listSyncs } from '../syncs/sync-views';
 import type { ShownState } from '../syncs/sync-views';
 import { formatBytes, plural } from './amounts';
 import { run, wholeNumber, withExamples, withOutput } from './command';
+import { noteDrain } from './drain-note';
 import type { Colour, Output, OutputOptions } from './output';
 
 const colours: Readonly<Record<ShownState, Colour>> = {
@@ -38,6 +39,7 @@ export function addList(sync: Command): void {
     run(options, async (context) => {
       const session = await context.open();
       const { output } = context;
+      await noteDrain(context, session);
       const syncs = await listSyncs(await session.clientIfRunning(), options);
       output.result({ syncs }, () =>
         output.quiet

@@ -4,6 +4,7 @@ import { Gauge } from 'prom-client';
 
 import type { Settings } from '../settings';
 import type { Storage } from '../storage/storage';
+import { DrainMetric } from './drain-metric';
 import { HttpListener } from './http-listener';
 import type { Answer } from './http-listener';
 import { checkReadiness } from './readiness';
@@ -53,6 +54,7 @@ export async function watchWorker(
   pool.on('error', () => undefined);
 
   const syncs = new SyncMetrics(metrics.registry);
+  const drained = new DrainMetric(metrics.registry);
   const room = new StorageMetrics(metrics.registry);
   const readyGauge = new Gauge({
     name: 'penstock_ready',
@@ -68,7 +70,12 @@ export async function watchWorker(
   const listener = await HttpListener.open(address, {
     '/metrics': async () => {
       const sdk = sdkMetrics(worker.sdkMetricsPort);
-      await Promise.all([readiness().then(showReadiness), syncs.refresh(pool), room.refresh(storage)]);
+      await Promise.all([
+        readiness().then(showReadiness),
+        syncs.refresh(pool),
+        drained.refresh(pool),
+        room.refresh(storage),
+      ]);
       const own = await metrics.registry.metrics();
       return { status: 200, type: metrics.registry.contentType, body: own + (await sdk) };
     },

@@ -212,6 +212,10 @@ describe('penstock drain', () => {
       expect(stderr).toMatch(/^Penstock is drained, since .*: penstock undrain\n$/);
       expect(status).toBe(3);
     }
+    for (const command of [['sync', 'list'], ['check']]) {
+      const { stderr } = await penstock.run(command);
+      expect(stderr).toMatch(/^Penstock is drained, since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d: .*: penstock undrain\n/);
+    }
     expect((await penstock.json<{ repositories: unknown[] }>('repository', 'list')).repositories).toHaveLength(1);
     expect((await penstock.run(['drain', '--quiet'])).stdout).toBe(`${workflowId}\n`);
     expect(await penstock.json('drain')).toMatchObject({

@@ -89,6 +89,7 @@ describe('/metrics', () => {
     expect(valueOf(samples, 'penstock_repository_last_success_timestamp_seconds', { repository: 'files' })).toBe(
       row?.at,
     );
+    expect(valueOf(samples, 'penstock_drained')).toBe(0);
     expect(valueOf(samples, 'penstock_storage_free_bytes')).toBeGreaterThan(0);
   });
 
@@ -180,6 +181,7 @@ describe('the probes', () => {
       expect(JSON.parse(body)).toMatchObject({ ready: false, checks: { worker: 'ok', postgresql, temporal: 'ok' } });
       const away = readSamples((await worker.get('/metrics')).body);
       expect(valueOf(away, 'penstock_ready', { check: 'postgresql' })).toBe(0);
+      expect(valueOf(away, 'penstock_drained')).toBeUndefined();
       expect(valueOf(away, 'penstock_syncs', { state: 'failed' })).toBeUndefined();
       expect((await worker.get('/livez')).status).toBe(200);
     } finally {
