@@ -16,6 +16,7 @@ export interface ReclaimProgress {
 
 /** A reclaim as its row has it. */
 export interface ReclaimRow extends ReclaimProgress {
+  readonly repository: string;
   readonly repositoryId: string;
   /** Versions whose files stay. */
   readonly keepVersions: readonly number[];
@@ -35,9 +36,11 @@ export const anyAge = new Date('9999-01-01T00:00:00Z');
 
 export async function readReclaim(pool: Pick<Pool, 'query'>, id: string): Promise<ReclaimRow> {
   const { rows } = await pool.query<ReclaimRow>(
-    `select repository_id as "repositoryId", keep_versions as "keepVersions", dry_run as "dryRun", cursor, pending, over,
-            contents::float8 as contents, artifacts::float8 as artifacts, files::float8 as files, bytes::float8 as bytes
-       from reclaims where id = $1`,
+    `select repository.name as repository, repository_id as "repositoryId", keep_versions as "keepVersions",
+            dry_run as "dryRun", cursor, pending, over, contents::float8 as contents, artifacts::float8 as artifacts,
+            files::float8 as files, bytes::float8 as bytes
+       from reclaims reclaim join repositories repository on repository.id = reclaim.repository_id
+      where reclaim.id = $1`,
     [id],
   );
   if (!rows[0]) throw new Error(`There is no reclaim ${id}.`);

@@ -6,6 +6,7 @@ import { findStaged } from '../cleaning/unused-contents';
 import { removeArtifactFiles, sumUp } from '../cleaning/unused-files';
 import { digestNames, isWeakDigest } from '../downloads/digests';
 import { excludeUse } from '../models/use-lock';
+import { VersionNotFound } from '../repositories/errors';
 import { artifactKey } from '../storage/storage';
 import { anyAge } from './reclaim';
 import type { Reclaim } from './reclaim';
@@ -73,15 +74,37 @@ function countOf(artifacts: readonly ArtifactRow[]) {
   return { contents: artifacts.reduce((sum, { holders }) => sum + holders.length, 0), artifacts: artifacts.length };
 }
 
-/** @param among - only these */
+/**
+ * @param among - only these
+ * @throws {@link VersionNotFound} where a version that is to be kept is gone: nobody knows any more what it held.
+ */
 async function findReclaimable(
   client: Pick<Pool | PoolClient, 'query'>,
-  { row: { repositoryId, keepVersions } }: Reclaim,
+  { row: { repository, repositoryId, keepVersions } }: Reclaim,
   cursor: string,
   among: readonly string[] | null = null,
 ): Promise<ArtifactRow[]> {
+  await holdVersions(client, { repository, repositoryId, numbers: keepVersions });
   const { rows } = await client.query<ArtifactRow>(reclaimable, [repositoryId, cursor, keepVersions, among]);
   return rows;
+}
+
+/** Lets nobody delete these versions until the end of the transaction. A number is never taken again by another version. */
+async function holdVersions(
+  client: Pick<Pool | PoolClient, 'query'>,
+  versions: { readonly repository: string; readonly repositoryId: string; readonly numbers: readonly number[] },
+): Promise<void> {
+  const { repository, repositoryId, numbers } = versions;
+  if (numbers.length === 0) return;
+  const { rows } = await client.query<{ number: number }>(
+    `select number from repository_versions
+      where repository_id = $1 and number = any($2::integer[]) and complete
+      order by number for key share`,
+    [repositoryId, numbers],
+  );
+  const found = new Set(rows.map(({ number }) => number));
+  const gone = numbers.find((number) => !found.has(number));
+  if (gone !== undefined) throw new VersionNotFound(repository, gone, ' any more, whose files were to be kept');
 }
 
 /** What a sync has staged that is under way, or may go on, it takes for stored. */

@@ -2,12 +2,14 @@ import { text } from 'node:stream/consumers';
 
 import { afterAll, beforeAll, beforeEach, expect, it, jest } from '@jest/globals';
 
+import { takeIntoUse } from '../../src/models/use-lock';
 import { file } from '../../src/plugins/file';
+import { deleteVersion } from '../../src/repositories/delete-version';
 import { FileStorage } from '../../src/storage/file-storage';
 import type { Storage } from '../../src/storage/storage';
 import { artifactKey } from '../../src/storage/storage';
 import { FileRepository, numberedFiles, sha256 } from '../harness/file-repository';
-import { FailedSync, Penstock } from '../harness/penstock';
+import { FailedSync, Penstock, eventually } from '../harness/penstock';
 import { catalog } from '../plugins/catalog';
 import { clean, download, expectWhole, reclaim, startReclaim } from './maintenance';
 
@@ -245,6 +247,30 @@ it('beside syncs, downloads and cleanings, in a loop, costs them nothing', async
   await download(penstock);
   expect(await penstock.contentsOf('files', 1)).toEqual(files);
   await expectWhole(penstock);
+});
+
+it('ends where a version that is to be kept is deleted meanwhile, and leaves what that held', async () => {
+  await penstock.addRepository('files', { url: upstream.url });
+  for (const files of [{ 'other.txt': 'other' }, { 'kept.txt': 'kept' }, { 'other.txt': 'other', 'kept.txt': 'kept' }]) {
+    upstream.replaceAll(files);
+    await penstock.sync('files', { mode: 'mirror' });
+  }
+  const user = await penstock.database.pool.connect();
+  await user.query(`begin; ${takeIntoUse}`);
+  const handle = await startReclaim(penstock, { keepVersions: [2] });
+  await eventually('a page that waits for its lock', async () => {
+    const { rows } = await user.query(
+      `select from pg_locks
+        where locktype = 'advisory' and not granted
+          and database = (select oid from pg_database where datname = current_database())`,
+    );
+    return rows.length > 0;
+  });
+  await deleteVersion(penstock.database, 'files', 2);
+  await user.query('commit');
+  user.release();
+  await expect(handle.result()).rejects.toMatchObject({ cause: { cause: { type: 'VersionNotFound' } } });
+  expect(await storedPaths()).toEqual(['kept.txt', 'other.txt']);
 });
 
 it('refuses to keep a version that there is not', async () => {
