@@ -2,6 +2,7 @@ import type { Pool, PoolClient } from 'pg';
 
 import type { Queryable } from '../models/database';
 import { toJsonb } from '../models/jsonb';
+import { VersionNotFound } from '../repositories/errors';
 import { patternOf } from './path-patterns';
 
 /** How far the download of a version's deferred files is. */
@@ -96,7 +97,11 @@ export async function countDeferred(
 /** Files that are fetched before that is noted, at most. */
 const pageSize = 1000;
 
-/** The next files to fetch, along the contents of the version; those that could not be had are not among them. */
+/**
+ * The next files to fetch, along the contents of the version; those that could not be had are not among them.
+ *
+ * @throws {@link VersionNotFound} where the version was deleted meanwhile: what it held is a later one's now.
+ */
 export async function nextDeferred(pool: Pool, download: DownloadRow): Promise<DeferredFile[]> {
   const { rows } = await pool.query<DeferredFile>(
     `select file.id, file.content_id as "contentId" ${deferredFiles}
@@ -106,7 +111,17 @@ export async function nextDeferred(pool: Pool, download: DownloadRow): Promise<D
       order by held.content_id, file.id limit ${pageSize}`,
     [...valuesOf(download), download.cursor, download.downloadId],
   );
+  await requireVersion(pool, download);
   return rows;
+}
+
+/** A version that is there was there before, too, as no number is taken again. */
+async function requireVersion(pool: Pool, { repository, repositoryId, version }: DownloadRow): Promise<void> {
+  const { rows } = await pool.query(
+    'select from repository_versions where repository_id = $1 and number = $2 and complete',
+    [repositoryId, version],
+  );
+  if (rows.length === 0) throw new VersionNotFound(repository, version, ' any more, whose files were being fetched');
 }
 
 /** Adds to what is fetched. */

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { WorkflowFailedError } from '@temporalio/client';
 
 import { patternOf } from '../../src/fetching/path-patterns';
+import { deleteVersion } from '../../src/repositories/delete-version';
 import { CrampedStorage } from '../harness/cramped-storage';
 import { FileRepository, numberedFiles } from '../harness/file-repository';
 import { Penstock, eventually } from '../harness/penstock';
@@ -154,6 +155,23 @@ describe('a download of what is deferred', () => {
       { state: 'completed', fetched: 120 },
     ]);
     expect(await penstock.contentsOf('limited', 1)).toEqual(files);
+  });
+
+  it('ends where its version is deleted meanwhile', async () => {
+    upstream.replaceAll({ 'old.txt': 'old' });
+    await addDeferred('squashed', upstream);
+    upstream.replaceAll({ 'new.txt': 'new' });
+    await penstock.sync('squashed');
+    upstream.replaceAll({ 'old.txt': 'old' });
+    upstream.mostOpen = 0;
+    upstream.delay = 1000;
+    const handle = await startDownload(penstock, { repository: 'squashed', version: 1 });
+    await eventually('a request', () => upstream.mostOpen > 0);
+    await deleteVersion(penstock.database, 'squashed', 1);
+    await expect(handle.result()).rejects.toMatchObject({ cause: { cause: { type: 'VersionNotFound' } } });
+    expect(await penstock.sql(`select state, error->>'type' as type from downloads order by id desc limit 1`)).toEqual([
+      { state: 'failed', type: 'VersionNotFound' },
+    ]);
   });
 
   it('refuses to begin where there is no room for all', async () => {
