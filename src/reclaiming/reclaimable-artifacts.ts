@@ -27,7 +27,8 @@ interface ArtifactRow {
  *
  * An artifact is reclaimed as a whole or not at all, as otherwise nothing would be freed: all contents that have it have to be
  * held by versions of this repository alone, none of them one that is to be kept, and each has to have a remote that has promised
- * the file by a strong digest. A file that nobody has promised so may be another one upstream by now.
+ * the file by a strong digest, and none that has promised another one. A file that nobody has promised so may be another one
+ * upstream by now.
  */
 export async function reclaimPage(reclaim: Reclaim): Promise<boolean> {
   const { pool, storage, attempt, row } = reclaim;
@@ -119,11 +120,13 @@ async function withoutStaged(
 
 const strongDigests = digestNames.filter((name) => !isWeakDigest(name));
 
-/** Whether a remote artifact has promised what the artifact is: by a strong digest, and by nothing else another file. */
-const promised = `
-  (${strongDigests.map((name) => `coalesce(source.${name} = artifact.${name}, false)`).join(' or ')})
-  and coalesce(source.size = artifact.size, true)
-  and ${digestNames.map((name) => `coalesce(source.${name} = artifact.${name}, true)`).join(' and ')}`;
+/** Whether a remote artifact has promised what the artifact is. */
+const promised = strongDigests.map((name) => `source.${name} = artifact.${name}`).join(' or ');
+
+const kept = ['size', ...digestNames];
+
+/** Whether it has promised another file. Whoever fetches demands what any source has promised, so that one of them is enough. */
+const contradicted = kept.map((name) => `source.${name} <> artifact.${name}`).join(' or ');
 
 /** The set: artifacts that the repository holds, and of which no content needs the file here; see {@link reclaimPage}. */
 const reclaimable = `
@@ -138,7 +141,8 @@ const reclaimable = `
      and not exists (
        select from content_artifacts file
         where file.artifact_id = artifact.id
-          and (not exists (select from remote_artifacts source where source.content_artifact_id = file.id and ${promised})
+          and (not exists (select from remote_artifacts source where source.content_artifact_id = file.id and (${promised}))
+               or exists (select from remote_artifacts source where source.content_artifact_id = file.id and (${contradicted}))
                or exists (
                  select from repository_contents held
                   where held.content_id = file.content_id
@@ -147,8 +151,6 @@ const reclaimable = `
                            select from unnest($3::integer[]) kept
                             where held.version_added <= kept and (held.version_removed is null or held.version_removed > kept))))))
    order by artifact.id limit ${pageSize}`;
-
-const kept = ['size', ...digestNames];
 
 /** What only the artifact knew is from now on what its sources promise, so that nobody takes other bytes for the same file. */
 const keepPromises = `

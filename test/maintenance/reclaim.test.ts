@@ -154,7 +154,17 @@ it('leaves what others need, what nobody has promised, and what is to be kept', 
   expect(await reclaim(penstock)).toEqual(nothing);
   await weaken(`sha256 = '${sha256('old')}', md5 = null, size = 4`);
   expect(await reclaim(penstock)).toEqual(nothing);
-  await penstock.sql(`update remote_artifacts set size = null where sha256 = $1`, [sha256('old')]);
+  await weaken('size = null');
+  // One of two sources promises another file.
+  await penstock.addRepository('elsewhere', { url: upstream.url });
+  await penstock.sql(
+    `insert into remote_artifacts (content_artifact_id, remote_id, urls, sha256)
+     select file.id, (select id from remotes where name = 'elsewhere'), array['http://127.0.0.1/old.txt'], $1
+       from content_artifacts file where file.relative_path = 'old.txt'`,
+    [sha256('another')],
+  );
+  expect(await reclaim(penstock)).toEqual(nothing);
+  await penstock.sql('delete from remote_artifacts where sha256 = $1', [sha256('another')]);
   expect(await reclaim(penstock)).toMatchObject({ files: 1 });
   expect(await penstock.sql('select size::int from remote_artifacts where sha256 = $1', [sha256('old')])).toEqual([
     { size: 3 },
@@ -251,7 +261,11 @@ it('beside syncs, downloads and cleanings, in a loop, costs them nothing', async
 
 it('ends where a version that is to be kept is deleted meanwhile, and leaves what that held', async () => {
   await penstock.addRepository('files', { url: upstream.url });
-  for (const files of [{ 'other.txt': 'other' }, { 'kept.txt': 'kept' }, { 'other.txt': 'other', 'kept.txt': 'kept' }]) {
+  for (const files of [
+    { 'other.txt': 'other' },
+    { 'kept.txt': 'kept' },
+    { 'other.txt': 'other', 'kept.txt': 'kept' },
+  ]) {
     upstream.replaceAll(files);
     await penstock.sync('files', { mode: 'mirror' });
   }
