@@ -23,6 +23,7 @@ import { BodyBroken } from './send-bytes';
 import { beginFile, sendFile, typeOf } from './send-file';
 import { sendListing } from './send-listing';
 import { StoredFileLost, openStored } from './stored-file';
+import { inOneVersion } from './version-gone';
 
 /** What the content app works with. */
 export interface ContentDependencies {
@@ -101,7 +102,7 @@ export class ContentApp {
     } else if (path === root.slice(0, -1)) {
       redirect(response, root);
     } else if (path.startsWith(root)) {
-      await this.answerBelow(path.slice(root.length), request, response);
+      await inOneVersion(() => this.answerBelow(path.slice(root.length), request, response));
     } else {
       sendText(response, 404, `There is nothing here; content lies below ${root}.`);
     }
@@ -145,6 +146,7 @@ export class ContentApp {
     const { request, response, version, guarded } = exchange;
     if (path === '' || path.endsWith('/')) {
       const page = await this.listings.page(version, path, afterOf(request.url));
+      if (page.entries.length === 0) await this.distributions.requireVersion(version);
       const shown = `${root}${distribution.basePath}/${path}`;
       if (page.entries.length === 0 && path !== '') sendText(response, 404, 'The version has no such folder.');
       else await sendListing(request, response, { path: shown, page, guarded, isTop: false });
@@ -154,7 +156,12 @@ export class ContentApp {
     if (file) await this.send(exchange, file);
     else if (await this.listings.isFolder(version, path)) {
       redirect(response, `${root}${encodePath(`${distribution.basePath}/${path}`)}/`);
-    } else sendText(response, 404, 'The version has no such file.');
+    } else await this.refuse(exchange);
+  }
+
+  private async refuse({ response, version }: Exchange): Promise<void> {
+    await this.distributions.requireVersion(version);
+    sendText(response, 404, 'The version has no such file.');
   }
 
   private async send(exchange: Exchange, file: FoundFile): Promise<void> {
@@ -164,7 +171,7 @@ export class ContentApp {
     // What was stored a moment ago may have been given back since; what only should be stored is had as if it were not.
     const found = file.stored ? await this.files.find(version, file.path) : file;
     if (!found) {
-      sendText(response, 404, 'The version has no such file.');
+      await this.refuse(exchange);
       return;
     }
     this.files.forget(version, file.path);

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Pool } from 'pg';
 
 import { GroupedLookups } from './grouped-lookups';
+import { VersionGone } from './version-gone';
 
 /** A complete version, which never changes. */
 export interface ServedVersion {
@@ -33,7 +34,7 @@ export class DistributionLookup {
   /** Paths below the same base path are looked up as one; that it is still a base path, the answer says. */
   private readonly lastFound = new LRUCache<string, ServedDistribution>({ max: 10_000 });
 
-  constructor(pool: Pool) {
+  constructor(private readonly pool: Pool) {
     this.lookups = new GroupedLookups(async (paths) => {
       const { rows } = await pool.query<Row>({ name: 'distributions', text: distributionsOf, values: [paths] });
       const found: (ServedDistribution | undefined)[] = paths.map(() => undefined);
@@ -54,6 +55,20 @@ export class DistributionLookup {
       this.lastFound.delete(basePath);
     }
     return this.look(path);
+  }
+
+  /**
+   * To be called where nothing was found in a version: one that was deleted since it was found holds nothing.
+   *
+   * @throws {@link VersionGone}
+   */
+  async requireVersion({ id, repositoryId, number }: ServedVersion): Promise<void> {
+    const { rows } = await this.pool.query({
+      name: 'version',
+      text: 'select from repository_versions where id = $1',
+      values: [id],
+    });
+    if (rows.length === 0) throw new VersionGone(repositoryId, number);
   }
 
   /** What was found last, and is right as long as nobody has changed anything: to begin with what may be needed next. */

@@ -41,6 +41,7 @@ export class FileLookup {
           wanted.map(({ version }) => version.repositoryId),
           wanted.map(({ version }) => version.number),
           wanted.map(({ path }) => path),
+          wanted.map(({ version }) => version.id),
         ],
       });
       const found: (FoundFile | undefined)[] = wanted.map(() => undefined);
@@ -52,6 +53,7 @@ export class FileLookup {
     });
   }
 
+  /** Nothing is found in a version that was deleted meanwhile. */
   async find(version: ServedVersion, path: string): Promise<FoundFile | undefined> {
     const key = keyOf(version, path);
     const known = this.stored.get(key);
@@ -75,18 +77,19 @@ function keyOf({ id }: ServedVersion, path: string): string {
 /**
  * The files of one group of requests, each by its path and then by whether the version holds its content: a few look-ups in indexes. The
  * latter is asked for one content at a time, as PostgreSQL, without statistics, might begin a join with all contents of the repository.
- * Where contents of one version share a path, the newest comes last.
+ * Where contents of one version share a path, the newest comes last. Of a version that was deleted, the numbers belong to what others hold.
  */
 const filesOf = `
   select wanted.place::integer, attached.id as "contentArtifactId", content.created_at as "lastModified",
          artifact.sha256, artifact.size::float8 as size
-    from unnest($1::bigint[], $2::integer[], $3::text[]) with ordinality as wanted (repository_id, number, path, place)
+    from unnest($1::bigint[], $2::integer[], $3::text[], $4::bigint[]) with ordinality as wanted (repository_id, number, path, version_id, place)
     join content_artifacts attached on attached.relative_path = wanted.path collate "C"
     join contents content on content.id = attached.content_id
     left join artifacts artifact on artifact.id = attached.artifact_id
-   where (select true from repository_contents held
-           where held.repository_id = wanted.repository_id and held.content_id = attached.content_id
-             and held.version_added <= wanted.number
-             and (held.version_removed is null or held.version_removed > wanted.number)
-           limit 1)
+   where (select true from repository_versions where id = wanted.version_id)
+     and (select true from repository_contents held
+            where held.repository_id = wanted.repository_id and held.content_id = attached.content_id
+              and held.version_added <= wanted.number
+              and (held.version_removed is null or held.version_removed > wanted.number)
+            limit 1)
    order by attached.content_id`;

@@ -42,6 +42,8 @@ export class Listings {
   constructor(private readonly pool: Pool) {}
 
   /**
+   * Nothing is found in a version that was deleted meanwhile.
+   *
    * @param folder - `''`, or a path that ends with a slash
    * @param after - where to go on: the name of a file, or that of a folder with its slash
    */
@@ -49,7 +51,7 @@ export class Listings {
     const rows = await this.inTurn(async () => {
       const small = await this.isSmall(version);
       const text = small ? entriesOfSmall : entriesOfLarge;
-      const values = [version.repositoryId, version.number, folder, folder + firstAfter(after), size + 1];
+      const values = [version.repositoryId, version.number, folder, folder + firstAfter(after), size + 1, version.id];
       return (await this.pool.query<Row>({ name: small ? 'small listing' : 'large listing', text, values })).rows;
     });
     const entries = rows.slice(0, size).map(({ folder: isFolder, ...entry }) => ({
@@ -102,6 +104,9 @@ const anythingBelow = `
   select from content_artifacts
    where relative_path >= ($1 || '/') collate "C" and relative_path < ($1 || '0') collate "C" limit 1`;
 
+/** In the same snapshot as what is read: of a version that was deleted, the numbers belong to what others hold. */
+const isThere = '(select true from repository_versions where id = $6)';
+
 /**
  * Whether the version $2 of the repository $1 holds a content. It is asked for one content at a time: joined, PostgreSQL may begin with
  * all contents of the repository at each step.
@@ -141,7 +146,7 @@ const describe = `
  */
 const entriesOfLarge = `
   with recursive walk as (
-    select null::text as name, null::boolean as folder, $4::text as next
+    select null::text as name, null::boolean as folder, $4::text as next where ${isThere}
     union all
     select case when step.slash = 0 then step.rest else left(step.rest, step.slash - 1) end, step.slash > 0,
            $3 || case when step.slash = 0 then step.rest || chr(1) else left(step.rest, step.slash - 1) || '0' end
@@ -165,6 +170,7 @@ const entriesOfSmall = `
     select substr(attached.relative_path, length($3) + 1) as rest
       from (select content_id from repository_contents
              where repository_id = $1 and version_added <= $2 and (version_removed is null or version_removed > $2)
+               and ${isThere}
             offset 0) held
      cross join lateral (
        select relative_path from content_artifacts

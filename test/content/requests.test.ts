@@ -3,6 +3,8 @@ import { connect } from 'node:net';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
+import { openLookupPool } from '../../src/content/lookup-pool';
+import { deleteVersion } from '../../src/repositories/delete-version';
 import { ContentHouse, ask } from './content-house';
 import type { Reply, Served } from './content-house';
 
@@ -161,6 +163,40 @@ describe('what is served', () => {
     expect(await seen('moving/always')).toEqual([404, 404]);
     await house.pool.query(`delete from distributions where name = 'moving'`);
     expect(await seen('moving/always')).toEqual([404, 404]);
+  });
+
+  it.each([
+    ['a file', 'a.txt', 2],
+    ['a listing', '', 2],
+    ['a folder', 'folder/', 2],
+    ['a folder of many', 'folder/', 20_000],
+  ])('is the next version, where one is deleted while %s of it is looked up', async (what, path, contents) => {
+    await house.addRepository(what);
+    await house.addVersion(what, { 'a.txt': 'old' });
+    const number = await house.addVersion(what, { 'a.txt': 'deleted', 'folder/deleted.txt': '' });
+    await house.pool.query('update repository_version_counts set present = $1 where present = 2', [contents]);
+    await house.distribute(what.replaceAll(' ', '-'), what);
+    const pool = openLookupPool(house.testDatabase.url);
+    const query = pool.query.bind(pool) as (asked: { name: string }) => Promise<unknown>;
+    let deletions = 0;
+    const between = Object.assign(pool, {
+      query: async (asked: { name: string }) => {
+        if (/^files|listing/.test(asked.name) && deletions++ === 0) {
+          await house.addVersion(what, { 'a.txt': 'next', 'folder/next.txt': '' });
+          await deleteVersion(house.database, what, number);
+        }
+        return query(asked);
+      },
+    });
+    const { url } = await house.serve({ pool: between });
+    const headers = { accept: 'application/json' };
+    const reply = await ask(url, `/pulp/content/${what.replaceAll(' ', '-')}/${path}`, { headers });
+    expect([reply.status, reply.body.toString()]).toEqual([
+      200,
+      expect.stringContaining(path === '' ? 'a.txt' : 'next'),
+    ]);
+    expect(deletions).toBeGreaterThan(1);
+    await pool.end();
   });
 
   it('has one base path, whatever lies beside it in the order of names', async () => {
