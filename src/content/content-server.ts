@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { InvalidSetting, asError } from '../errors';
 import type { Settings } from '../settings';
+import { oneAtATime } from './one-at-a-time';
 
 /** Who sends a request slowly, or none at all, does not keep a connection for long. */
 const bounds: ServerOptions = {
@@ -43,7 +44,8 @@ export class ContentServer {
 
   /** @throws {@link InvalidSetting} where the address cannot be listened on, or the certificate not be used */
   static async open({ contentAddress, contentTls }: ContentAddress, listener: RequestListener): Promise<ContentServer> {
-    const server = contentTls ? await tlsServer(contentTls, listener) : createServer(bounds, listener);
+    const inTurn = oneAtATime(listener);
+    const server = contentTls ? await tlsServer(contentTls, inTurn) : createServer(bounds, inTurn);
     server.maxConnections = mostConnections;
     server.timeout = standstill;
     const { host, port } = contentAddress;

@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { get } from 'node:http';
 import type { IncomingMessage } from 'node:http';
-import { mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, unlink, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -82,6 +83,17 @@ it('ends what is under way before it stops, and takes nothing new', async () => 
   for await (const chunk of response) chunks.push(chunk as Buffer);
   expect(sha256(Buffer.concat(chunks))).toBe(sha256(large));
   await closed;
+});
+
+it('lets go of all that a client had asked for at once, when it leaves', async () => {
+  const opened = () => readdir('/proc/self/fd').then(({ length }) => length);
+  const before = await opened();
+  const { hostname, port } = new URL(app.url);
+  const socket = connect({ host: hostname, port: Number(port) });
+  socket.write('GET /pulp/content/files/large.bin HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(90));
+  await once(socket, 'readable');
+  socket.destroy();
+  await eventually('the end of reading', async () => (await opened()) < before + 20);
 });
 
 it('logs a line for each request, without what proves who asks', async () => {

@@ -123,6 +123,27 @@ describe('a client', () => {
     expect(await tell(sent)).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
   });
 
+  it('that sends requests ahead is answered in their order', async () => {
+    const paths = ['a.txt', 'nothing', 'folder/b.txt', ...Array<string>(50).fill('folder/deep/c.txt')];
+    const requests = paths.map((path, index) => {
+      const last = index === paths.length - 1 ? 'Connection: close\r\n' : '';
+      return `GET ${files}${path} HTTP/1.1\r\nHost: x\r\n${last}\r\n`;
+    });
+    const answers = (await tell(requests.join(''))).split(/(?=HTTP\/1\.1 )/);
+    expect(answers.map((answer) => answer.slice(9, 12))).toEqual(
+      paths.map((path) => (path === 'nothing' ? '404' : '200')),
+    );
+    expect(answers.slice(0, 3).map((answer) => answer.split('\r\n\r\n')[1])).toEqual([
+      'a',
+      'The version has no such file.\n',
+      'bb',
+    ]);
+  });
+
+  it('that sends too many requests ahead is let go', async () => {
+    expect(await tell(`GET ${files}a.txt HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(500))).not.toMatch(/(HTTP\/1\.1.*){101}/s);
+  });
+
   it('may send thousands of headers', async () => {
     const headers = `Host: x\r\nConnection: close\r\n${'X: y\r\n'.repeat(2500)}`;
     expect(await tell(`GET ${files}a.txt HTTP/1.1\r\n${headers}\r\n`)).toMatch(/^HTTP\/1.1 200 /);
