@@ -166,7 +166,8 @@ export class ContentApp {
 
   private async send(exchange: Exchange, file: FoundFile): Promise<void> {
     const { request, response, version, guarded } = exchange;
-    if (file.stored && (await this.sendStored(exchange, file))) return;
+    // The client may have left while the file was looked up.
+    if (response.destroyed || (file.stored && (await this.sendStored(exchange, file)))) return;
     this.files.forget(version, file.path);
     // What was stored a moment ago may have been given back since; what only should be stored is had as if it were not.
     const found = file.stored ? await this.files.find(version, file.path) : file;
@@ -175,6 +176,7 @@ export class ContentApp {
       return;
     }
     this.files.forget(version, file.path);
+    if (response.destroyed) return;
     const signal = endOf(response);
     const deferred = await this.dependencies.deferred.find(found, signal);
     await sendFile(request, response, { ...found, guarded }, deferred, signal);
@@ -258,14 +260,13 @@ function afterOf(url = ''): string | undefined {
   return after?.replaceAll('\0', '') ?? undefined;
 }
 
-/** Aborted when the client has gone. */
+/** Aborted when the client goes, which is still there. */
 function endOf(response: ServerResponse): AbortSignal {
   const controller = new AbortController();
   const abort = () => {
     if (!response.writableFinished) controller.abort(new BodyBroken('the client has gone'));
   };
-  if (response.destroyed) abort();
-  else response.once('close', abort);
+  response.once('close', abort);
   return controller.signal;
 }
 

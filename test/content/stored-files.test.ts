@@ -1,11 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { unlink } from 'node:fs/promises';
+import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
+import type { PoolClient } from 'pg';
 
+import { FileUnavailable } from '../../src/content/errors';
+import type { FoundFile } from '../../src/content/found-file';
 import { sha256 } from '../harness/file-repository';
+import { eventually } from '../harness/penstock';
 import { testSeed } from '../harness/seed';
 import { ContentHouse, ask } from './content-house';
 import type { Reply, Served } from './content-house';
@@ -212,6 +217,30 @@ describe('a file that is not there', () => {
     expect(body.toString()).toBe('The file can be had from no source now.\n');
   });
 
+  it('is had from no source for a client that left while it was looked up', async () => {
+    const asked: string[] = [];
+    const find = ({ path }: FoundFile) => {
+      asked.push(path);
+      return Promise.reject(new FileUnavailable(path, ['nobody has it']));
+    };
+    const lookedUp = await house.serve({ deferred: { find } });
+    const lock = await house.pool.connect();
+    try {
+      await lock.query('begin; lock table distributions');
+      const request = httpRequest(`${lookedUp.url}/pulp/content/files/later.bin`).on('error', () => undefined);
+      request.end();
+      await eventually('the look-up', () => isWaiting(lock));
+      request.destroy();
+      // The server sees it before the answer to another request.
+      await ask(lookedUp.url, '/');
+    } finally {
+      await lock.query('rollback');
+      lock.release();
+    }
+    expect((await ask(lookedUp.url, '/pulp/content/files/later.bin')).status).toBe(502);
+    expect(asked).toHaveLength(1);
+  });
+
   it('is had from its sources where it should be stored, and is not remembered', async () => {
     const key = await house.store('lost');
     expect((await get('lost.bin')).status).toBe(200);
@@ -221,6 +250,13 @@ describe('a file that is not there', () => {
     expect((await get('lost.bin')).body.toString()).toBe('lost');
   });
 });
+
+async function isWaiting(client: PoolClient): Promise<boolean> {
+  const { rows } = await client.query<{ waiting: boolean }>(
+    `select exists (select from pg_locks where relation = 'distributions'::regclass and not granted) as waiting`,
+  );
+  return rows[0]?.waiting === true;
+}
 
 /** The bounds of a range, inclusive, where the file has it. */
 function boundsOf(spec: string, size: number): readonly (readonly [number, number])[] {
