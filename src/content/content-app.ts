@@ -176,7 +176,6 @@ export class ContentApp {
       return;
     }
     this.files.forget(version, file.path);
-    if (response.destroyed) return;
     const signal = endOf(response);
     const deferred = await this.dependencies.deferred.find(found, signal);
     await sendFile(request, response, { ...found, guarded }, deferred, signal);
@@ -200,7 +199,7 @@ export class ContentApp {
       return true;
     } catch (error) {
       if (!(error instanceof StoredFileLost) || response.headersSent) throw error;
-      logger.warn({ path, error: error.cause }, 'A stored file is lost; its sources are asked');
+      logger.warn({ path, error }, 'A stored file is lost; its sources are asked');
       return false;
     }
   }
@@ -260,13 +259,14 @@ function afterOf(url = ''): string | undefined {
   return after?.replaceAll('\0', '') ?? undefined;
 }
 
-/** Aborted when the client goes, which is still there. */
+/** Aborted when the client has gone. */
 function endOf(response: ServerResponse): AbortSignal {
   const controller = new AbortController();
   const abort = () => {
     if (!response.writableFinished) controller.abort(new BodyBroken('the client has gone'));
   };
-  response.once('close', abort);
+  if (response.destroyed) abort();
+  else response.once('close', abort);
   return controller.signal;
 }
 

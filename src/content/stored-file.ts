@@ -11,7 +11,10 @@ export class StoredFileLost extends Error {}
 /** Bytes: up to this a file is read whole, which costs less than a stream. */
 const small = 64 * 1024;
 
-/** A file as it lies in the storage; its `open` throws {@link StoredFileLost} where it cannot be read. */
+/**
+ * A file as it lies in the storage; its `open` throws {@link StoredFileLost} where it is not there, and what the storage throws
+ * where nobody can tell.
+ */
 export function openStored(
   storage: Pick<Storage, 'read' | 'readAll' | 'readInTurn'>,
   { sha256, size }: StoredFile,
@@ -24,7 +27,7 @@ export function openStored(
       try {
         return await (size <= small ? readSmall(storage, key, size, range) : readLarge(storage, key, size, range));
       } catch (error) {
-        throw new StoredFileLost(`${key} cannot be read`, { cause: error });
+        throw isMissing(error) ? new StoredFileLost(`${key} is not there`, { cause: error }) : error;
       }
     },
   };
@@ -37,7 +40,7 @@ async function readSmall(
   range: ByteRange | undefined,
 ): Promise<AsyncIterable<Uint8Array>> {
   const bytes = await storage.readAll(key);
-  if (bytes.length !== size) throw new Error(`it has ${bytes.length} bytes instead of ${size}`);
+  if (bytes.length !== size) throw new StoredFileLost(`${key} has ${bytes.length} bytes instead of ${size}`);
   return single(range ? bytes.subarray(range.start, range.end + 1) : bytes);
 }
 
@@ -52,6 +55,11 @@ async function readLarge(
   const stream = storage.read(key, range);
   await once(stream, 'readable');
   return stream;
+}
+
+function isMissing(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ENOTDIR';
 }
 
 // eslint-disable-next-line @typescript-eslint/require-await -- what is at hand is iterated over as what has to be waited for

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { unlink } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
@@ -257,6 +258,20 @@ async function isWaiting(client: PoolClient): Promise<boolean> {
   );
   return rows[0]?.waiting === true;
 }
+
+describe('a storage that cannot be read', () => {
+  const fault = Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
+  const storage = {
+    ...{ sizeOf: () => Promise.reject(fault), readAll: () => Promise.reject(fault) },
+    read: () => Readable.from([]).destroy(fault),
+  };
+
+  it.each(['small.bin', 'large.bin'])('is no reason to fetch a stored file: %s', async (path) => {
+    const broken = await house.serve({ storage });
+    const reply = await ask(broken.url, `/pulp/content/files/${path}`);
+    expect([reply.status, reply.headers['retry-after']]).toEqual([503, '5']);
+  });
+});
 
 /** The bounds of a range, inclusive, where the file has it. */
 function boundsOf(spec: string, size: number): readonly (readonly [number, number])[] {
