@@ -115,6 +115,8 @@ export class ContentApp {
       sendText(response, 404, 'No distribution has this path.');
       return;
     }
+    // Whatever the answer comes to be, a refusal or a failure too.
+    if (distribution.guard !== null) response.setHeader('Cache-Control', 'private, no-cache');
     const refusal = distribution.guard === null ? undefined : await this.guards.check(distribution, request);
     if (refusal) {
       sendText(response, refusal.status, refusal.message, refusal.headers);
@@ -287,6 +289,7 @@ function sendText(
       'Content-Type': 'text/plain; charset=utf-8',
       'Content-Length': Buffer.byteLength(body),
       'X-Content-Type-Options': 'nosniff',
+      'Cache-Control': response.getHeader('Cache-Control') ?? 'no-cache',
     })
     .end(body);
 }

@@ -75,7 +75,11 @@ describe('a path', () => {
     async (_, status, path) => {
       const reply = await get(`/pulp/content/${path}`);
       expect(reply.status).toBe(status);
-      if (status !== 200) expect(reply.headers['content-type']).toBe('text/plain; charset=utf-8');
+      if (status === 200) return;
+      expect(reply.headers).toMatchObject({
+        'content-type': 'text/plain; charset=utf-8',
+        'cache-control': path.startsWith('secret') ? 'private, no-cache' : 'no-cache',
+      });
     },
   );
 
@@ -93,7 +97,7 @@ describe('a path', () => {
       [`${files}folder`, `${files}folder/`],
       [`${files}folder/deep`, `${files}folder/deep/`],
     ] as const) {
-      expect(await get(path)).toMatchObject({ status: 301, headers: { location } });
+      expect(await get(path)).toMatchObject({ status: 301, headers: { location, 'cache-control': 'no-cache' } });
     }
   });
 });
