@@ -9,14 +9,14 @@ const longestText = 500;
 /** Writes a line for each request, once its answer has ended. What proves who the client is stays out of it. */
 export function logRequests(logger: Logger): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
-    const { method, url = '', socket } = request;
+    const { method, socket } = request;
     const began = performance.now();
     const sentBefore = socket.bytesWritten;
     const { remoteAddress } = socket;
     response.once('close', () => {
       const line = {
         method,
-        path: url.replace(/\?.*/s, '').slice(0, longestText),
+        path: loggedPath(request),
         status: response.statusCode,
         bytes: socket.bytesWritten - sentBefore,
         ms: Math.round((performance.now() - began) * 10) / 10,
@@ -27,4 +27,9 @@ export function logRequests(logger: Logger): (request: IncomingMessage, response
       logger.info(line, 'request');
     });
   };
+}
+
+/** What a request was for, as logs show it: without its query, which may hold what proves who asks. */
+export function loggedPath({ url = '' }: IncomingMessage): string {
+  return url.replace(/\?.*/s, '').slice(0, longestText);
 }

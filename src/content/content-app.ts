@@ -9,7 +9,7 @@ import { asError } from '../errors';
 import type { Settings } from '../settings';
 import { artifactKey } from '../storage/storage';
 import type { Storage } from '../storage/storage';
-import { logRequests } from './access-log';
+import { logRequests, loggedPath } from './access-log';
 import { listBasePaths } from './base-paths';
 import { DistributionLookup } from './distribution-lookup';
 import type { ServedDistribution, ServedVersion } from './distribution-lookup';
@@ -231,11 +231,11 @@ export class ContentApp {
 
   private fail(error: Error, request: IncomingMessage, response: ServerResponse): void {
     const { logger } = this.dependencies;
-    const { url } = request;
     if (response.destroyed) return;
+    const path = loggedPath(request);
     if (response.headersSent) {
       // The client must not take what it has for the whole.
-      logger.warn({ url, error }, error instanceof BodyBroken ? 'A body broke' : 'A body could not be sent');
+      logger.warn({ path, error }, error instanceof BodyBroken ? 'A body broke' : 'A body could not be sent');
       response.destroy();
     } else if (error instanceof FileUnavailable) {
       logger.warn({ path: error.path, reasons: error.reasons }, 'A file can be had from no source');
@@ -243,7 +243,7 @@ export class ContentApp {
       const headers = retryAfter === undefined ? {} : { 'Retry-After': Math.ceil(retryAfter) };
       sendText(response, 502, 'The file can be had from no source now.', headers);
     } else {
-      logger.error({ url, error }, 'A request failed');
+      logger.error({ path, error }, 'A request failed');
       sendText(response, 503, 'This cannot be answered now.', { 'Retry-After': 5 });
     }
   }

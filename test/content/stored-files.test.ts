@@ -7,6 +7,7 @@ import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { PoolClient } from 'pg';
+import { pino } from 'pino';
 
 import { FileUnavailable } from '../../src/content/errors';
 import type { FoundFile } from '../../src/content/found-file';
@@ -267,9 +268,13 @@ describe('a storage that cannot be read', () => {
   };
 
   it.each(['small.bin', 'large.bin'])('is no reason to fetch a stored file: %s', async (path) => {
-    const broken = await house.serve({ storage });
-    const reply = await ask(broken.url, `/pulp/content/files/${path}`);
+    const lines: string[] = [];
+    const logger = pino({ level: 'warn' }, { write: (line) => lines.push(line) });
+    const broken = await house.serve({ storage, logger });
+    const reply = await ask(broken.url, `/pulp/content/files/${path}?token=secret`);
     expect([reply.status, reply.headers['retry-after']]).toEqual([503, '5']);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain(`"path":"/pulp/content/files/${path}"`);
   });
 });
 
