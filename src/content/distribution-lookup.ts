@@ -33,6 +33,8 @@ export class DistributionLookup {
   private readonly lookups: GroupedLookups<string, ServedDistribution>;
   /** Paths below the same base path are looked up as one; that it is still a base path, the answer says. */
   private readonly lastFound = new LRUCache<string, ServedDistribution>({ max: 10_000 });
+  /** Characters of the longest base path that was found: what is longer is none that is remembered. */
+  private longest = 0;
 
   constructor(private readonly pool: Pool) {
     this.lookups = new GroupedLookups(async (paths) => {
@@ -73,7 +75,7 @@ export class DistributionLookup {
 
   /** What was found last, and is right as long as nobody has changed anything: to begin with what may be needed next. */
   guess(path: string): ServedDistribution | undefined {
-    for (let end = path.indexOf('/'); end !== -1; end = path.indexOf('/', end + 1)) {
+    for (let end = path.indexOf('/'); end !== -1 && end <= this.longest; end = path.indexOf('/', end + 1)) {
       const found = this.lastFound.get(path.slice(0, end));
       if (found) return found;
     }
@@ -82,7 +84,10 @@ export class DistributionLookup {
 
   private async look(path: string): Promise<ServedDistribution | undefined> {
     const found = await this.lookups.find(path, path);
-    if (found) this.lastFound.set(found.basePath, found);
+    if (found) {
+      this.lastFound.set(found.basePath, found);
+      this.longest = Math.max(this.longest, found.basePath.length);
+    }
     return found;
   }
 }
