@@ -23,6 +23,8 @@ export interface ReadableFile {
   readonly size: number | undefined;
   /** Undefined where nobody has declared it and the file is not stored. */
   readonly sha256: string | undefined;
+  /** Whether to read several parts costs no more than to read one; upstream would be asked for each. */
+  readonly inParts?: true;
   /**
    * Begins to read, and returns once the first bytes are at hand: until then another answer can be given. Reading throws where
    * the rest cannot be had; leaving the loop early gives it up.

@@ -75,11 +75,12 @@ export async function sendFile(
     response.writeHead(416, { 'Content-Range': `bytes */${size}`, 'Content-Length': 0 }).end();
     return;
   }
-  if (size !== undefined && ranges && ranges.length > 1) {
+  if (size !== undefined && file.inParts && ranges && ranges.length > 1) {
     await sendParts(response, headers, file, { size, ranges, signal });
     return;
   }
-  const range = ranges?.[0];
+  // A server may answer with the whole file (RFC 9110, 14.2).
+  const range = ranges?.length === 1 ? ranges[0] : undefined;
   const length = range ? lengthOf(range) : size;
   if (length !== undefined) headers['Content-Length'] = length;
   if (range) headers['Content-Range'] = `bytes ${range.start}-${range.end}/${size ?? '*'}`;

@@ -23,6 +23,7 @@ export function openStored(
   return {
     size,
     sha256,
+    inParts: true,
     open: async (range) => {
       try {
         return await (size <= small ? readSmall(storage, key, size, range) : readLarge(storage, key, size, range));

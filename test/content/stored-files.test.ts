@@ -10,7 +10,7 @@ import type { PoolClient } from 'pg';
 import { pino } from 'pino';
 
 import { FileUnavailable } from '../../src/content/errors';
-import type { FoundFile } from '../../src/content/found-file';
+import type { ByteRange, FoundFile } from '../../src/content/found-file';
 import { sha256 } from '../harness/file-repository';
 import { eventually } from '../harness/penstock';
 import { testSeed } from '../harness/seed';
@@ -241,6 +241,23 @@ describe('a file that is not there', () => {
     }
     expect((await ask(lookedUp.url, '/pulp/content/files/later.bin')).status).toBe(502);
     expect(asked).toHaveLength(1);
+  });
+
+  it('is read once for several ranges: as a whole', async () => {
+    const opened: (ByteRange | undefined)[] = [];
+    const open = (range: ByteRange | undefined) => {
+      opened.push(range);
+      return Promise.resolve(Readable.from([range ? small.subarray(range.start, range.end + 1) : small]));
+    };
+    const find = () => Promise.resolve({ size: small.length, sha256: sha256(small), open });
+    const { url } = await house.serve({ deferred: { find } });
+    const later = (range: string) => ask(url, '/pulp/content/files/later.bin', { headers: { range } });
+    const whole = await later('bytes=0-0,10-10,20-20');
+    expect([whole.status, whole.headers['content-range']]).toEqual([200, undefined]);
+    expect(whole.body.equals(small)).toBe(true);
+    const part = await later('bytes=5-10,8-12');
+    expect([part.status, part.headers['content-range']]).toEqual([206, `bytes 5-12/${small.length}`]);
+    expect(opened).toEqual([undefined, { start: 5, end: 12 }]);
   });
 
   it('is had from its sources where it should be stored, and is not remembered', async () => {
