@@ -1,3 +1,4 @@
+import { constants } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -90,7 +91,10 @@ async function tlsServer(
 ): Promise<Server> {
   try {
     const pem = { cert: await readFile(cert), key: await readFile(key) };
-    return createTlsServer({ ...bounds, ...pem, requestCert: true, rejectUnauthorized: false }, listener);
+    // A session that is resumed knows no more of the client's certificates than the first: no intermediate that it has shown.
+    const secureOptions = constants.SSL_OP_NO_TICKET;
+    const options = { ...bounds, ...pem, requestCert: true, rejectUnauthorized: false, secureOptions };
+    return createTlsServer(options, listener);
   } catch (error) {
     throw new InvalidSetting(
       `PENSTOCK_CONTENT_TLS_CERT and PENSTOCK_CONTENT_TLS_KEY cannot be used (${asError(error).message}): they name files with a certificate and its key, in PEM.`,

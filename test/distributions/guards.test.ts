@@ -1,13 +1,17 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { IncomingMessage, createServer as createHttpServer } from 'node:http';
 import type { Server, ServerResponse } from 'node:http';
-import { createServer as createHttpsServer, request as httpsRequest } from 'node:https';
+import { Agent, createServer as createHttpsServer, request as httpsRequest } from 'node:https';
 import { Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 
+import { ContentServer } from '../../src/content/content-server';
 import { Guards } from '../../src/content/guards';
 import { createDistribution, findDistribution, viewDistribution } from '../../src/distributions/distributions';
 import { TokenAlreadyExists, TokenNotFound } from '../../src/distributions/errors';
@@ -179,11 +183,18 @@ describe('the guard "certificate"', () => {
     name: string,
     client?: KeyPair,
     headers: Record<string, string> = {},
+    { agent, url = `https://${direct}` }: { agent?: Agent; url?: string } = {},
   ): Promise<[number | undefined, string]> {
     return new Promise((resolve, reject) => {
       const { root } = certificates;
-      const options = { ca: root.cert, checkServerIdentity: () => undefined, agent: false, headers, ...client };
-      httpsRequest(`https://${direct}/${name}`, options, (response) => {
+      const options = {
+        ca: root.cert,
+        checkServerIdentity: () => undefined,
+        agent: agent ?? false,
+        headers,
+        ...client,
+      };
+      httpsRequest(`${url}/${name}`, options, (response) => {
         text(response).then((body) => {
           resolve([response.statusCode, body]);
         }, reject);
@@ -209,6 +220,28 @@ describe('the guard "certificate"', () => {
     for (const client of [direct, forClients, byIntermediate]) expect(await show('rooted', client)).toEqual(readable);
     expect(await show('several', certificates.bad.withoutIntermediate)).toEqual(readable);
     expect(await show('several', direct)).toEqual(refused(unsigned));
+  });
+
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)('lets them read on further connections, by %s', async (version) => {
+    const { root, server, good } = certificates;
+    const folder = await mkdtemp(join(tmpdir(), 'penstock-tls-'));
+    const contentTls = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') };
+    await writeFile(contentTls.cert, server.cert);
+    await writeFile(contentTls.key, server.key);
+    const contentAddress = { host: '127.0.0.1', port: 0 };
+    const guards = new Guards(database.pool, { trustProxy: false });
+    const content = await ContentServer.open({ contentAddress, contentTls }, answering(guards));
+    try {
+      // It resumes a session where it can.
+      const agent = new Agent({ maxVersion: version, ca: root.cert, checkServerIdentity: () => undefined });
+      for (const connection of ['first', 'second', 'third']) {
+        const [, body] = await show('rooted', good.byIntermediate, {}, { agent, url: content.url });
+        expect([connection, body]).toEqual([connection, 'readable']);
+      }
+    } finally {
+      await content.close();
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('refuses all others over TLS', async () => {
