@@ -4,10 +4,11 @@ import { promisify } from 'node:util';
 const readInto = promisify(read);
 
 /** Bytes of a chunk: the larger, the fewer hand-overs, but each reader that is slow holds two of them. */
-const [smallest, largest] = [32 * 1024, 512 * 1024];
-/** Bytes that are shared out among the readers, as far as the smallest chunks allow. */
-const shared = 8 * 1024 * 1024;
-let readers = 0;
+const [smallest, largest] = [16 * 1024, 512 * 1024];
+/** Bytes that all readers hold together, besides the smallest chunks: each takes a part of what those before it have left. */
+const budget = 32 * 1024 * 1024;
+const part = budget / largest;
+let held = 0;
 
 /**
  * Reads a part of a file, one chunk while the other is in use: of two buffers, so that a chunk is overwritten once the next one
@@ -18,11 +19,12 @@ export function readChunks(path: string, { start, end }: { start: number; end: n
 }
 
 async function* chunksOf(fd: number, start: number, end: number): AsyncGenerator<Uint8Array> {
-  readers += 1;
-  const share = Math.min(Math.max(Math.floor(shared / readers), smallest), largest);
+  const share = Math.max(Math.floor((budget - held) / part), smallest);
   const size = Math.min(share, end - start);
   let filled = Buffer.allocUnsafeSlow(size);
   let idle = Buffer.allocUnsafeSlow(Math.min(size, end - start - size));
+  const taken = filled.length + idle.length;
+  held += taken;
   const begin = (buffer: Buffer, position: number) => {
     const reading = readInto(fd, buffer, 0, Math.min(buffer.length, end - position), position);
     // It may fail while nobody waits for it yet.
@@ -41,7 +43,7 @@ async function* chunksOf(fd: number, start: number, end: number): AsyncGenerator
       [filled, idle] = [idle, filled];
     }
   } finally {
-    readers -= 1;
+    held -= taken;
     await next.catch(() => undefined);
     close(fd);
   }
