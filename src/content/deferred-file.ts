@@ -1,6 +1,8 @@
+import { onAbort } from '../downloads/abort';
 import type { Digests } from '../downloads/digests';
 import type { DownloadContext, WantedArtifact } from '../downloads/download-artifact';
 import type { DownloadLimits } from '../downloads/retries';
+import { PenstockError } from '../errors';
 import { digestsOfAll } from '../fetching/download-from-sources';
 import type { FileSource } from '../fetching/find-sources';
 import type { SourceRemote } from '../fetching/source-remotes';
@@ -53,11 +55,38 @@ export function wantedFrom({ urls }: FileSource, { size, digests }: DeferredFile
   return { urls, size, digests };
 }
 
-/** How to download from a remote while clients wait. */
+/** Milliseconds that a client waits for its turn at a remote. */
+const MOST_WAIT = 30_000;
+
+/** The downloads that its remote may make at once are under way, and do not end. */
+export class RemoteBusy extends PenstockError {
+  override readonly transient = true;
+
+  constructor(remoteName: string) {
+    super(`The remote ${remoteName} has had no slot free for ${MOST_WAIT / 1000} s; ask again later.`, {
+      remote: remoteName,
+    });
+  }
+}
+
+/** How to download from a remote while clients wait; its `acquire` throws {@link RemoteBusy}. */
 export function waitedFor(
   { client, pool, connection }: SourceRemote,
   signal: AbortSignal,
 ): Omit<DownloadContext, 'storage'> {
-  const { maxRetries } = connection;
-  return { client, pool, signal, maxRetries, maxRestarts: MOST_RESTARTS, limits };
+  const { maxRetries, name } = connection;
+  const acquire = async () => {
+    const patience = new AbortController();
+    const timer = setTimeout(() => {
+      patience.abort(new RemoteBusy(name));
+    }, MOST_WAIT);
+    const takeBack = onAbort(signal, () => {
+      patience.abort(signal.reason);
+    });
+    return pool.acquire(signal.aborted ? signal : patience.signal).finally(() => {
+      clearTimeout(timer);
+      takeBack();
+    });
+  };
+  return { client, pool: { pauses: pool.pauses, acquire }, signal, maxRetries, maxRestarts: MOST_RESTARTS, limits };
 }

@@ -10,15 +10,20 @@ import { waitedFor, wantedFrom } from './deferred-file';
 import type { DeferredFile, Fetching } from './deferred-file';
 import { FileUnavailable } from './errors';
 import type { ByteRange } from './found-file';
-import { PassThrough } from './pass-through';
+import { BrokenOff, PassThrough } from './pass-through';
+import { ReleasableSlots, SlowReaders } from './slow-readers';
 
-/** Milliseconds that a reader may have kept upstream waiting before a break is put down to the reader. */
-const SLOW_MS = 1_000;
-
-/** A download ended while it waited for its reader, which says nothing of its source. */
+/** A download ended because it had to wait for its reader, which says nothing of its source. */
 class ReaderTooSlow extends PenstockError {
   override readonly transient = true;
+
+  constructor(path: string, reason: string) {
+    super(`"${path}" was passed on too slowly: ${reason}`, { path });
+  }
 }
+
+/** Readers that hold a download back, each with its connection and some memory, beside those that have a slot of their remote. */
+const slowReaders = new SlowReaders();
 
 /**
  * Hands a file, or a part of it, from upstream to one reader, and stores nothing. Once the reader has had bytes, no other source is
@@ -40,13 +45,17 @@ export async function* passOn(
     reader.abort(gone);
     pipe.fail(gone);
   };
-  const pipe = new PassThrough(range);
+  const slots = new ReleasableSlots();
+  const pipe = new PassThrough(range, () => {
+    slots.giveBack();
+    slowReaders.add(pipe, new ReaderTooSlow(file.path, 'too many are read slowly at the same time'));
+  });
   const takeBack = onAbort(signal, leave);
   const run = async () => {
     const passed = await trySources(file.sources, fetching, async (source, remote) => {
       if (pipe.given > 0)
         throw new FileUnavailable(file.path, ['its source failed when some of it had been passed on']);
-      await fetchInto(pipe, { file, source, remote, range, signal: reader.signal, fetching });
+      await fetchInto(pipe, { file, source, remote, range, signal: reader.signal, fetching, slots });
     });
     if (!('value' in passed)) throw new FileUnavailable(file.path, passed.reasons, passed.retryAfter);
   };
@@ -58,6 +67,7 @@ export async function* passOn(
   } finally {
     takeBack();
     leave();
+    slowReaders.delete(pipe);
   }
 }
 
@@ -68,12 +78,15 @@ interface Passing {
   readonly range: ByteRange | undefined;
   readonly signal: AbortSignal;
   readonly fetching: Fetching;
+  readonly slots: ReleasableSlots;
 }
 
 async function fetchInto(pipe: PassThrough, passing: Passing): Promise<void> {
-  const { file, source, remote, range, signal, fetching } = passing;
+  const { file, source, remote, range, signal, fetching, slots } = passing;
   const { size } = file;
-  const context = { ...waitedFor(remote, signal), allowWeakDigests: fetching.allowWeakDigests, alone: true };
+  const waited = waitedFor(remote, signal);
+  const { allowWeakDigests } = fetching;
+  const context = { ...waited, pool: slots.of(waited.pool), allowWeakDigests, alone: true };
   const whole = () => downloadArtifact(wantedFrom(source, file), { ...context, storage: pipe.from(0) });
   try {
     if (!range || size === undefined) await whole();
@@ -85,16 +98,15 @@ async function fetchInto(pipe: PassThrough, passing: Passing): Promise<void> {
         },
       );
   } catch (error) {
-    if (isOfReader(error) && pipe.waited > SLOW_MS)
-      throw new ReaderTooSlow(`"${file.path}" was passed on too slowly: ${(error as Error).message}`, {
-        path: file.path,
-      });
+    if (pipe.isSlow && isOfReader(error)) throw new ReaderTooSlow(file.path, (error as Error).message);
     throw error;
   }
 }
 
-/** Servers and timeouts end what stands still for long. */
+const ends = [DownloadTimeout, ConnectionFailed, BrokenOff] as const;
+
+/** Servers and timeouts end what stands still for long; what breaks off then cannot begin anew. */
 function isOfReader(error: unknown): boolean {
   if (!(error instanceof DownloadFailed)) return false;
-  return error.failures.every(({ error: each }) => each instanceof DownloadTimeout || each instanceof ConnectionFailed);
+  return error.failures.every(({ error: each }) => ends.some((kind) => each instanceof kind));
 }

@@ -7,8 +7,11 @@ import { HELD_BACK_BYTES } from './held-back';
 /** Bytes that wait for the reader, besides those that are held back, before upstream is held back. */
 const AHEAD_BYTES = 128 * 1024;
 
+/** Milliseconds that a reader may keep upstream waiting, in all, before it counts as slow. */
+const SLOW_MS = 1_000;
+
 /** Another body would have to begin, and the reader has had bytes of the last one. */
-class BrokenOff extends DownloadError {
+export class BrokenOff extends DownloadError {
   readonly retried = false;
   override readonly transient = true;
 
@@ -24,8 +27,10 @@ class BrokenOff extends DownloadError {
 export class PassThrough {
   /** Bytes that the reader has had. */
   given = 0;
-  /** Milliseconds for which the download had to wait for the reader. */
-  waited = 0;
+  /** When the download began to wait for the reader, by `performance.now()`; absent while it does not. */
+  standsSince: number | undefined;
+  /** Milliseconds for which it had waited before. */
+  #waited = 0;
   #chunks: Uint8Array[] = [];
   #waiting = 0;
   /** Bytes that have come after those that the reader wants. */
@@ -36,9 +41,21 @@ export class PassThrough {
 
   readonly #wanted: ByteRange;
 
-  /** @param wanted - what the reader wants of the file; absent: all */
-  constructor(wanted: ByteRange | undefined) {
+  /**
+   * @param wanted - what the reader wants of the file; absent: all
+   * @param onSlow - called whenever a reader that is slow holds the download back
+   */
+  constructor(
+    wanted: ByteRange | undefined,
+    private readonly onSlow: () => void,
+  ) {
     this.#wanted = wanted ?? { start: 0, end: Infinity };
+  }
+
+  /** Whether the reader has kept the download waiting for long. */
+  get isSlow(): boolean {
+    const stands = this.standsSince === undefined ? 0 : performance.now() - this.standsSince;
+    return this.#waited + stands >= SLOW_MS;
   }
 
   /** Where a download writes to, of which the first byte is at this offset of the file. */
@@ -102,11 +119,14 @@ export class PassThrough {
     this.#waiting += bytes.byteLength;
     this.#wake?.();
     if (this.#waiting <= HELD_BACK_BYTES + AHEAD_BYTES) return Promise.resolve();
-    const since = performance.now();
+    const since = (this.standsSince = performance.now());
+    const slow = setTimeout(this.onSlow, SLOW_MS - this.#waited);
     return new Promise<void>((resolve, reject) => {
       this.#drained = { resolve, reject };
     }).finally(() => {
-      this.waited += performance.now() - since;
+      clearTimeout(slow);
+      this.#waited += performance.now() - since;
+      this.standsSince = undefined;
     });
   }
 

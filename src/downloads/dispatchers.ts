@@ -39,7 +39,8 @@ interface RequestOptions {
 export function makeSender(remote: RemoteConnection, own: boolean): Sender {
   const timeouts = timeoutsOf(remote);
   const options = {
-    connections: Math.max(1, remote.downloadConcurrency),
+    // As many as there are requests, which their slots bound.
+    connections: null,
     pipelining: 1,
     headersTimeout: timeouts.sockRead,
     bodyTimeout: timeouts.sockRead,

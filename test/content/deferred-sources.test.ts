@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
 
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 
@@ -204,6 +205,30 @@ it('holds a streamed file back at its reader, and lets it go with the reader', a
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(16 * MIB);
   await reading.return?.();
   await until(() => upstream.open === 0);
+  expect(await deferring.aside(file)).toEqual([false]);
+});
+
+it('gives the slot of a reader that stands still to others, and does not blame upstream for what breaks meanwhile', async () => {
+  const large = randomBytes(8 * MIB);
+  const sent: ServerResponse[] = [];
+  const url = upstream.on('/stands', (response) => {
+    sent.push(response.writeHead(200, { 'content-length': large.length }));
+    response.write(large.subarray(0, 4 * MIB));
+  });
+  const file = await deferring.add({ url, size: large.length, sha256: sha256Of(large), policy: 'streamed' });
+  const small = await deferring.add({ url: upstream.serve('/beside', 'small'), size: 5 });
+  await deferring.sql(
+    `with remote as (update remotes set download_concurrency = 1 where name = $1 returning id)
+     update remote_artifacts set remote_id = remote.id from remote where content_artifact_id = $2`,
+    [`${file.path} from 1`, small.contentArtifactId],
+  );
+  const reading = (await deferring.openFile(file))[Symbol.asyncIterator]();
+  await reading.next();
+  expect((await deferring.read(small, undefined, AbortSignal.timeout(5_000))).toString()).toBe('small');
+
+  for (const response of sent) response.destroy();
+  const { error } = await readUntilError({ [Symbol.asyncIterator]: () => reading });
+  expect(error).toMatchObject({ name: 'ReaderTooSlow' });
   expect(await deferring.aside(file)).toEqual([false]);
 });
 
