@@ -23,7 +23,8 @@ export function checkConditions(headers: IncomingHttpHeaders, validators: Valida
   const { etag, lastModified } = validators;
   const match = headers['if-match'];
   if (match !== undefined) {
-    if (match.trim() !== '*' && !(etag !== undefined && listOf(match).includes(etag))) return 412;
+    if (match.trim() !== '*' && !(etag !== undefined && listOf(match).some((each) => each === etag && !isWeak(each))))
+      return 412;
   } else {
     const unmodifiedSince = headers['if-unmodified-since'];
     if (unmodifiedSince !== undefined && Date.parse(unmodifiedSince) < Date.parse(lastModified)) return 412;
@@ -57,6 +58,10 @@ export function rangesOf(
   const ranges = parseRange(size, within, { combine: true });
   if (ranges === -2) return undefined;
   return ranges === -1 ? [] : ranges;
+}
+
+function isWeak(etag: string): boolean {
+  return etag.startsWith('W/');
 }
 
 function listOf(header: string): string[] {

@@ -12,6 +12,7 @@ import type { Settings } from '../settings';
 import type { Storage } from '../storage/storage';
 import { asDeferred, waitedFor } from './deferred-file';
 import type { DeferredFile, Fetching } from './deferred-file';
+import { DisputedFiles } from './disputed-files';
 import { FileUnavailable } from './errors';
 import { withFirstBytes } from './first-bytes';
 import type { ByteRange, DeferredFiles, FoundFile, ReadableFile } from './found-file';
@@ -44,6 +45,7 @@ export class DeferredDownloads implements DeferredFiles {
   readonly #fetching: Fetching;
   readonly #remotes: LeasedRemotes;
   readonly #saving: SavingFiles;
+  readonly #disputed = new DisputedFiles();
   readonly #sizes = new LRUCache<string, Promise<number | undefined>>(sizes);
 
   constructor(dependencies: DeferredDependencies) {
@@ -55,6 +57,7 @@ export class DeferredDownloads implements DeferredFiles {
       remotes: this.#remotes,
       allowWeakDigests: settings.allowWeakDigests,
       onFailure: ({ origin, remoteName, contentArtifactId }, error) => {
+        this.#disputed.noteFailure(contentArtifactId, error);
         log.warn({ error, remote: remoteName, source: origin, contentArtifactId }, 'A source could not give a file');
       },
     };
@@ -70,6 +73,7 @@ export class DeferredDownloads implements DeferredFiles {
     return {
       size,
       sha256: file.sha256,
+      doubt: this.#disputed.has(id) ? 'disputed' : 'unverified',
       open: (range, reading) => this.#open({ ...file, size }, range, reading),
     };
   }
@@ -93,7 +97,8 @@ export class DeferredDownloads implements DeferredFiles {
     const saving = this.#saving.get(id);
     if (isPart && !saving?.isNear(range)) {
       try {
-        return await withFirstBytes(passOn(file, range, this.#fetching, signal), signal);
+        const part = passOn(file, range, this.#fetching, signal);
+        return await withFirstBytes(this.#disputed.watch(id, part), signal);
       } catch (error) {
         if (!(error instanceof PartsNotServed)) throw error;
       }
@@ -122,7 +127,7 @@ export class DeferredDownloads implements DeferredFiles {
   #openFrom(file: DeferredFile, range: ByteRange | undefined, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
     const streamed = file.sources.every(({ policy }) => policy === 'streamed');
     const bytes = streamed ? passOn(file, range, this.#fetching, signal) : this.#saving.read(file, range, signal);
-    return withFirstBytes(bytes, signal);
+    return withFirstBytes(this.#disputed.watch(file.contentArtifactId, bytes), signal);
   }
 
   /** Asked once for all who want to know it; what is being saved is not asked for. */

@@ -26,6 +26,11 @@ export interface ReadableFile {
   /** Whether to read several parts costs no more than to read one; upstream would be asked for each. */
   readonly inParts?: true;
   /**
+   * Absent where its bytes were found right before. *Unverified* bytes are found right, or wrong, at their end, when most are sent.
+   * *Disputed* ones were found wrong just now: who asks for a part may hold the beginning of another file.
+   */
+  readonly doubt?: 'unverified' | 'disputed';
+  /**
    * Begins to read, and returns once the first bytes are at hand: until then another answer can be given. Reading throws where
    * the rest cannot be had; leaving the loop early gives it up.
    *

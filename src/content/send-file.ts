@@ -14,6 +14,8 @@ export interface FileDescription {
   readonly path: string;
   readonly lastModified: Date;
   readonly sha256: string | undefined;
+  /** Whether the bytes may turn out to be others: then the ETag is a weak one, so that nobody puts parts together by it. */
+  readonly doubtful?: boolean;
   /** Whether only some may read it: no shared cache may keep it. */
   readonly guarded: boolean;
 }
@@ -28,9 +30,9 @@ export function beginFile(
   response: ServerResponse,
   description: FileDescription,
 ): { readonly headers: OutgoingHttpHeaders; readonly validators: Validators } | undefined {
-  const { path, lastModified, sha256, guarded } = description;
+  const { path, lastModified, sha256, doubtful, guarded } = description;
   const validators = {
-    etag: sha256 === undefined ? undefined : `"${sha256}"`,
+    etag: sha256 === undefined ? undefined : `${doubtful ? 'W/' : ''}"${sha256}"`,
     lastModified: lastModified.toUTCString(),
   };
   const headers: OutgoingHttpHeaders = {
@@ -59,18 +61,22 @@ export function beginFile(
 export async function sendFile(
   request: IncomingMessage,
   response: ServerResponse,
-  description: Omit<FileDescription, 'sha256'>,
+  description: Omit<FileDescription, 'sha256' | 'doubtful'>,
   file: ReadableFile,
   signal: AbortSignal,
 ): Promise<void> {
-  const begun = beginFile(request, response, { ...description, sha256: file.sha256 });
+  const { sha256, doubt } = file;
+  const begun = beginFile(request, response, { ...description, sha256, doubtful: doubt !== undefined });
   if (!begun) return;
   const { headers, validators } = begun;
   const { size } = file;
-  if (size !== undefined) headers['Accept-Ranges'] = 'bytes';
+  // Of what may be another file by now than the one that broke off, no rest is sent.
+  const parts = size !== undefined && doubt !== 'disputed';
+  if (parts) headers['Accept-Ranges'] = 'bytes';
   const head = request.method === 'HEAD';
+  const goesOn = doubt !== undefined && request.headers['if-range'] !== undefined;
   // A range of a HEAD has no meaning (RFC 9110, 14.2).
-  const ranges = size === undefined || head ? undefined : rangesOf(request.headers, size, validators);
+  const ranges = !parts || head || goesOn ? undefined : rangesOf(request.headers, size, validators);
   if (size !== undefined && ranges?.length === 0) {
     response.writeHead(416, { 'Content-Range': `bytes */${size}`, 'Content-Length': 0 }).end();
     return;

@@ -1,9 +1,14 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import type { ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 
 import { FileUnavailable } from '../../src/content/errors';
+import type { FoundFile } from '../../src/content/found-file';
+import { sendFile } from '../../src/content/send-file';
 import { basic } from '../../src/downloads/request-headers';
 import { CrampedStorage } from '../harness/cramped-storage';
 import { Upstream, sha256Of, until } from '../downloads/upstream';
@@ -143,6 +148,43 @@ it.each([
   const file = await deferring.add({ url: wrong, ...declared }, { url: upstream.on('/right', ranged), ...declared });
   expect((await deferring.read(file, { start: 10, end: 19 })).equals(bytes.subarray(10, 20))).toBe(true);
   expect(await deferring.aside(file)).toEqual([true, false]);
+});
+
+it('puts no rest of one source behind the beginning from another one', async () => {
+  const bad = upstream.serve('/bad', Buffer.alloc(bytes.length));
+  const good = upstream.on('/good', ranged);
+  const file = await deferring.add(
+    { url: bad, ...declared, policy: 'streamed' },
+    { url: good, ...declared, policy: 'streamed' },
+  );
+  const other = await deferring.add({ url: good, ...declared, policy: 'streamed' });
+  const files: Record<string, FoundFile> = { '/file': file, '/other': other };
+  const server = createServer((request, response) => {
+    const found = files[request.url ?? ''] ?? file;
+    deferring.downloads
+      .find(found, deferring.never)
+      .then((readable) => sendFile(request, response, { ...found, guarded: false }, readable, deferring.never))
+      .catch(() => response.destroy());
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const ask = (path: string, headers: Record<string, string>) =>
+    fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`, { headers });
+
+  const rest = { range: 'bytes=1000000-' };
+  expect((await ask('/file', rest)).status).toBe(206);
+  await expect((await ask('/file', {})).arrayBuffer()).rejects.toThrow();
+  const resumed = await ask('/file', rest);
+  expect([resumed.status, resumed.headers.get('accept-ranges')]).toEqual([200, null]);
+  expect(Buffer.from(await resumed.arrayBuffer()).equals(bytes)).toBe(true);
+
+  // Other processes may have broken off, too.
+  const etag = `W/"${declared.sha256}"`;
+  for (const validator of [etag, `"${declared.sha256}"`, new Date(0).toUTCString()]) {
+    const answer = await ask('/other', { ...rest, 'if-range': validator });
+    expect([answer.status, answer.headers.get('etag')]).toEqual([200, etag]);
+    await answer.arrayBuffer();
+  }
+  server.close();
 });
 
 it('resumes a part that breaks', async () => {
