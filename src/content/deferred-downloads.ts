@@ -39,7 +39,7 @@ export interface DeferredDependencies extends SourceDependencies {
  *
  * - A whole file is saved while it is read, once for all who read it at the same time in this process ({@link SavingFiles}).
  * - A part of it is passed on ({@link passOn}), unless it is of a file that is being saved and will soon be there.
- * - Under the policy `streamed` all is passed on. With several sources, that of the first one decides which may be asked now.
+ * - Under the policy `streamed`, and without room in the storage, all is passed on. With several sources, that of the first one decides which may be asked now.
  */
 export class DeferredDownloads implements DeferredFiles {
   readonly #fetching: Fetching;
@@ -85,11 +85,13 @@ export class DeferredDownloads implements DeferredFiles {
   }
 
   async #open(
-    file: DeferredFile,
+    wanted: DeferredFile,
     range: ByteRange | undefined,
     signal: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>> {
     signal.throwIfAborted();
+    // Looked at first: while it takes its time, another request may save the file.
+    const file = (await this.#saving.canSave(wanted)) ? wanted : asStreamed(wanted);
     const { contentArtifactId: id, size } = file;
     const saved = await this.#saving.readSaved(id, range);
     if (saved) return withFirstBytes(saved, signal);
@@ -156,4 +158,8 @@ export class DeferredDownloads implements DeferredFiles {
       throw error;
     }
   }
+}
+
+function asStreamed(file: DeferredFile): DeferredFile {
+  return { ...file, sources: file.sources.map((source) => ({ ...source, policy: 'streamed' })) };
 }

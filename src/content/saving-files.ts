@@ -11,6 +11,7 @@ import { FileUnavailable } from './errors';
 import type { ByteRange } from './found-file';
 import type { GrowingFile } from './growing-file';
 import { SavingFile } from './saving-file';
+import { StorageReserve } from './storage-reserve';
 
 /** Downloads that go on after all their readers have left. */
 const MOST_DESERTED = 32;
@@ -28,11 +29,13 @@ export class SavingFiles {
   readonly #saved = new LRUCache<string, StoredFile>(saved);
 
   readonly #attaching: AttachSoon;
+  readonly #reserve: StorageReserve;
 
   constructor(
     private readonly fetching: Fetching,
     private readonly log: DeferredLog,
   ) {
+    this.#reserve = new StorageReserve(fetching.storage);
     this.#attaching = new AttachSoon(fetching.pool, fetching.storage, (error, files) => {
       log.warn({ error, sha256: files.map(({ sha256 }) => sha256) }, 'Files were saved, and will be fetched again');
     });
@@ -55,6 +58,11 @@ export class SavingFiles {
     return (await storage.sizeOf(key)) === file.size ? fromStorage(storage.read(key, range)) : undefined;
   }
 
+  /** Whether a file is being saved, or the storage has room for it. */
+  async canSave({ contentArtifactId, size = 0 }: DeferredFile): Promise<boolean> {
+    return this.#saving.has(contentArtifactId) || this.#reserve.hasRoomFor(size);
+  }
+
   /** Reads a file that is being saved, and begins to save it where nobody does. */
   read(file: DeferredFile, range: ByteRange | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array, void> {
     return (this.#saving.get(file.contentArtifactId) ?? this.#begin(file)).read(range, signal);
@@ -75,9 +83,12 @@ export class SavingFiles {
     };
     const saving: SavingFile = new SavingFile(file.path, this.fetching.storage, () => {
       const deserted = [...this.#saving.values()].filter((each) => each.deserted);
-      if (deserted.length <= MOST_DESERTED) return;
+      // A body of no known size may never end.
+      if (file.size !== undefined && deserted.length <= MOST_DESERTED) return;
       forget();
-      saving.abort(new Error('Its readers have left, and enough others are saved without any.'));
+      saving.abort(
+        new Error('Its readers have left, and it has no known size, or enough others are saved without any.'),
+      );
     });
     this.#saving.set(id, saving);
     saving.start(async (growing, signal) => {
@@ -102,7 +113,7 @@ export class SavingFiles {
       downloadArtifact(wantedFrom(source, file), {
         ...waitedFor(remote, signal),
         allowWeakDigests: fetching.allowWeakDigests,
-        storage,
+        storage: this.#reserve.keep(storage),
         alone: true,
       }),
     );

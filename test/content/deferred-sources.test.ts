@@ -113,6 +113,47 @@ it('blames no source for a full disk', async () => {
   expect(await deferring.attached(file)).toBeUndefined();
 });
 
+it('passes on what the storage has no room for beside its reserve, and stores nothing', async () => {
+  const file = await deferring.add({ url: upstream.serve('/crowded', bytes), ...declared });
+  disk.room = { free: 60 * MIB, total: 1000 * MIB };
+  expect((await deferring.read(file)).equals(bytes)).toBe(true);
+  await until(async () => (await deferring.attached(file)) !== undefined);
+  await deferring.sql('update content_artifacts set artifact_id = null');
+  await deferring.storage.removeAll('artifact');
+
+  const next = await deferring.add({ url: upstream.serve('/crowded', bytes), ...declared });
+  disk.room = { free: 51 * MIB, total: 1000 * MIB };
+  expect((await deferring.read(next)).equals(bytes)).toBe(true);
+  expect((await deferring.read(next, { start: 5, end: 9 })).equals(bytes.subarray(5, 10))).toBe(true);
+  expect(await deferring.files()).toEqual([]);
+  disk.room = { free: 1e12, total: 1e12 };
+});
+
+it('gives up a download of no known size when nobody reads it any more, or the storage fills up', async () => {
+  const url = upstream.on('/endless', async (response, { nth }) => {
+    response.writeHead(200);
+    // The first one asks for its size.
+    if (nth === 1) response.end();
+    while (!response.destroyed && !response.writableEnded) {
+      response.write(bytes);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  });
+  const file = await deferring.add({ url });
+  const reading = (await deferring.openFile(file))[Symbol.asyncIterator]();
+  await reading.next();
+  await reading.return?.();
+  await until(() => upstream.open === 0);
+  expect(await deferring.temporaryFiles()).toEqual([]);
+
+  const filling = await deferring.openFile(file);
+  disk.room = { free: 0, total: 1e12 };
+  const { error } = await readUntilError(filling);
+  expect(error).toMatchObject({ name: 'StorageFull' });
+  disk.room = { free: 1e12, total: 1e12 };
+  expect(await deferring.aside(file)).toEqual([false]);
+});
+
 it('notices that a remote was changed while it runs', async () => {
   const url = upstream.on('/changed', guarded('eve', 'new'));
   const file = await deferring.add({ url, ...declared, secrets: { username: 'eve', password: 'old' } });
