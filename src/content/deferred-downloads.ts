@@ -60,6 +60,9 @@ export class DeferredDownloads implements DeferredFiles {
         this.#disputed.noteFailure(contentArtifactId, error);
         log.warn({ error, remote: remoteName, source: origin, contentArtifactId }, 'A source could not give a file');
       },
+      onUnnoted: ({ remoteName, contentArtifactId }, error) => {
+        log.warn({ error, remote: remoteName, contentArtifactId }, 'How a source has fared could not be noted');
+      },
     };
     this.#saving = new SavingFiles(this.#fetching, log);
   }

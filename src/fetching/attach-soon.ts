@@ -7,6 +7,8 @@ import type { FetchedFile } from './attach-artifacts';
 
 /** Milliseconds for which files are gathered: each flush of the disk holds up all that writes to it meanwhile. */
 const GATHERED_MS = 250;
+/** Milliseconds before each further attempt: a database that restarts is back soon. */
+const RETRY_AFTER = [1_000, 5_000];
 
 /** Brings fetched files to the disk and attaches them, those of a moment together. */
 export class AttachSoon {
@@ -39,11 +41,19 @@ export class AttachSoon {
     const files = this.#files;
     this.#files = [];
     this.#batch = undefined;
-    try {
-      await this.storage.flush();
-      await attachArtifacts(this.pool, this.storage, files);
-    } catch (error) {
-      this.onError(error, files);
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        await this.storage.flush();
+        await attachArtifacts(this.pool, this.storage, files);
+        return;
+      } catch (error) {
+        const wait = RETRY_AFTER[attempt];
+        if (wait === undefined) {
+          this.onError(error, files);
+          return;
+        }
+        await delay(wait);
+      }
     }
   }
 }

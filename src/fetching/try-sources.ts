@@ -27,6 +27,8 @@ export interface SourceTrial {
   readonly remotes: LeasedRemotes;
   /** Told of each source that could not give the file. */
   readonly onFailure: (source: FileSource, error: PenstockError) => void;
+  /** Told where it could not be noted how a source has fared: the file is had, or looked for, all the same. */
+  readonly onUnnoted: (source: FileSource, error: unknown) => void;
 }
 
 /**
@@ -37,11 +39,15 @@ export interface SourceTrial {
  */
 export async function trySources<T>(
   sources: readonly FileSource[],
-  { pool, remotes, onFailure }: SourceTrial,
+  { pool, remotes, onFailure, onUnnoted }: SourceTrial,
   fetch: (source: FileSource, remote: SourceRemote) => Promise<T>,
 ): Promise<{ readonly value: T } | NoSource> {
   const reasons: string[] = [];
   const waits: number[] = [];
+  const note = (source: FileSource, noting: Promise<void>) =>
+    noting.catch((error: unknown) => {
+      onUnnoted(source, error);
+    });
   for (const source of sources) {
     const waited = rests(source);
     if (waited > 0) {
@@ -53,7 +59,7 @@ export async function trySources<T>(
       const value = await remotes.use(source.remoteId, source.remoteRevision, (remote) =>
         fetch(source, source.origin.kind === 'alternate' ? askedOnce(remote) : remote),
       );
-      if (source.failedUntil !== null) await forgive(pool, source.origin);
+      if (source.failedUntil !== null) await note(source, forgive(pool, source.origin));
       return { value };
     } catch (error) {
       if (!isOfSource(error)) throw error;
@@ -62,7 +68,7 @@ export async function trySources<T>(
       if (!(error instanceof DownloadFailed)) continue;
       waits.push(COOL_DOWN);
       if (source.origin.kind === 'alternate' && lacksOnlyThis(error)) continue;
-      await leaveAlone(pool, source.origin, COOL_DOWN);
+      await note(source, leaveAlone(pool, source.origin, COOL_DOWN));
     }
   }
   return { reasons, retryAfter: waits.length === sources.length ? Math.min(...waits) : undefined };

@@ -154,6 +154,22 @@ it('gives up a download of no known size when nobody reads it any more, or the s
   expect(await deferring.aside(file)).toEqual([false]);
 });
 
+it('gives a file that cannot be noted or attached at once, and attaches it soon', async () => {
+  const file = await deferring.add(
+    { url: `${upstream.url}/gone`, ...declared },
+    { url: upstream.serve('/g', bytes), ...declared },
+  );
+  await deferring.sql('alter table remote_artifacts add constraint refused check (failed_until is null) not valid');
+  await deferring.sql('alter table content_artifacts add constraint refused check (artifact_id is null) not valid');
+  expect((await deferring.read(file)).equals(bytes)).toBe(true);
+  expect(deferring.warnings.at(-1)?.message).toBe('How a source has fared could not be noted');
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  expect(await deferring.attached(file)).toBeUndefined();
+  await deferring.sql('alter table remote_artifacts drop constraint refused');
+  await deferring.sql('alter table content_artifacts drop constraint refused');
+  await until(async () => (await deferring.attached(file)) === declared.sha256);
+});
+
 it('notices that a remote was changed while it runs', async () => {
   const url = upstream.on('/changed', guarded('eve', 'new'));
   const file = await deferring.add({ url, ...declared, secrets: { username: 'eve', password: 'old' } });
