@@ -2,8 +2,7 @@ import type { Pool } from 'pg';
 
 import { InvalidDigest, WeakDigest } from '../downloads/digests';
 import { DownloadFailed, UnexpectedStatus, UnusableRemote } from '../downloads/download-error';
-import { InvalidSetting } from '../errors';
-import type { PenstockError } from '../errors';
+import { InvalidSetting, PenstockError } from '../errors';
 import { RemoteNotFound } from '../repositories/errors';
 import { forgive, leaveAlone } from './find-sources';
 import type { FileSource } from './find-sources';
@@ -12,6 +11,13 @@ import type { SourceRemote } from './source-remotes';
 
 /** Seconds for which a source is left alone that could not give a file. */
 export const COOL_DOWN = 300;
+
+/** A source was only asked about a file, and says that it has none: the next request asks it again. */
+export class SourceLacksFile extends PenstockError {
+  constructor(cause: DownloadFailed) {
+    super(cause.message, cause.details, { cause });
+  }
+}
 
 /** None of the sources could give a file. */
 export interface NoSource {
@@ -79,7 +85,15 @@ export function rests({ failedUntil }: FileSource): number {
   return failedUntil === null ? 0 : Math.max(0, Math.ceil((failedUntil.getTime() - Date.now()) / 1000));
 }
 
-const unusable = [DownloadFailed, RemoteNotFound, UnusableRemote, InvalidSetting, WeakDigest, InvalidDigest] as const;
+const unusable = [
+  DownloadFailed,
+  SourceLacksFile,
+  RemoteNotFound,
+  UnusableRemote,
+  InvalidSetting,
+  WeakDigest,
+  InvalidDigest,
+] as const;
 
 function isOfSource(error: unknown): error is PenstockError {
   return unusable.some((kind) => error instanceof kind);

@@ -348,6 +348,16 @@ it('asks for a size that nobody declared, once for all, and serves what it canno
   await until(async () => (await deferring.attached(chunked)) === declared.sha256);
 });
 
+it('takes no source for one that has a file which it says it has not, and leaves it alone for nobody else', async () => {
+  const file = await deferring.add({ url: `${upstream.url}/nowhere` });
+  const asked = deferring.downloads.find(file, deferring.never);
+  await expect(asked).rejects.toThrow('the server answered 404');
+  await expect(asked).rejects.toBeInstanceOf(FileUnavailable);
+  expect(await deferring.aside(file)).toEqual([false]);
+  const later = await deferring.add({ url: `${upstream.url}/nowhere` }, { url: upstream.serve('/there', 'there') });
+  expect(await deferring.downloads.find(later, deferring.never)).toMatchObject({ size: 5 });
+});
+
 it('waits for nobody who says nothing', async () => {
   const url = upstream.on('/silent', () => undefined);
   const file = await deferring.add({ url, ...declared, readTimeout: 0.1, maxRetries: 0 });
