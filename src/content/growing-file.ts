@@ -115,10 +115,13 @@ export class GrowingFile implements FileSink {
       const body = this.#body;
       const most = Math.min(this.readable, end) - position;
       if (body && most > 0) {
-        const bytes = await body.blocks.read(position, most, body.written);
+        const bytes = await body.blocks.read(position, most, body.written).catch((error: unknown) => {
+          if (body === this.#body) throw error;
+          return undefined;
+        });
         signal.throwIfAborted();
         // Thrown away meanwhile: nobody knows whether the next body is the same.
-        if (body !== this.#body) continue;
+        if (!bytes || body !== this.#body) continue;
         position += bytes.byteLength;
         this.#given = Math.max(this.#given, position);
         yield bytes;

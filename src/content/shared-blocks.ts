@@ -49,7 +49,10 @@ export class SharedBlocks {
   }
 
   #block(index: number, start: number): Promise<Uint8Array> {
-    const block = this.#blocks.get(index) ?? this.#fill(start);
+    const known = this.#blocks.get(index);
+    const block = known ?? this.#fill(start);
+    // What could not be read is read again by who comes next.
+    if (!known) block.catch(() => this.#blocks.get(index) === block && this.#blocks.delete(index));
     this.#blocks.delete(index);
     this.#blocks.set(index, block);
     if (this.#blocks.size > MOST_BLOCKS) {
