@@ -34,13 +34,13 @@ interface RequestOptions {
  * Makes what sends a remote's requests.
  *
  * @param own - whether for the remote's own origin: to others its client certificate is not shown
+ * @param connections - at most, to each origin; `null`: as many as there are requests
  * @throws {@link UnusableRemote} where certificates or the proxy's url cannot be used
  */
-export function makeSender(remote: RemoteConnection, own: boolean): Sender {
+export function makeSender(remote: RemoteConnection, own: boolean, connections: number | null): Sender {
   const timeouts = timeoutsOf(remote);
   const options = {
-    // As many as there are requests, which their slots bound.
-    connections: null,
+    connections,
     pipelining: 1,
     headersTimeout: timeouts.sockRead,
     bodyTimeout: timeouts.sockRead,

@@ -70,12 +70,14 @@ export class RemoteClient {
   constructor(
     readonly connection: RemoteConnection,
     options: { readonly allowedFilePaths: readonly string[] },
+    /** To each origin; `null`: as many as there are requests, where some go on without a slot. */
+    private readonly connections: number | null = Math.max(1, connection.downloadConcurrency),
   ) {
     const { origin, protocol } = parseUrl(connection.url);
     this.#origin = origin;
     this.#isLocal = protocol === 'file:';
     this.#headers = makeRequestHeaders(connection);
-    this.#own = makeSender(connection, true);
+    this.#own = makeSender(connection, true, connections);
     this.#files = new LocalFiles(options.allowedFilePaths);
     this.#timeouts = timeoutsOf(connection);
   }
@@ -165,7 +167,7 @@ export class RemoteClient {
   /** Other origins get connections of their own only where ours show a certificate. */
   #senderFor({ trusted }: Hop): Sender {
     if (trusted || this.connection.clientCert === null) return this.#own;
-    this.#foreign ??= makeSender(this.connection, false);
+    this.#foreign ??= makeSender(this.connection, false, this.connections);
     return this.#foreign;
   }
 

@@ -59,7 +59,7 @@ export async function openRemote(
   const remote = await Remote.findByPk(remoteId);
   if (!remote) throw new RemoteNotFound(remoteId);
   const connection = connectionOf(remote, secrets);
-  const client = new RemoteClient(connection, settings);
+  const client = new RemoteClient(connection, settings, null);
   const limits = { slots: connection.downloadConcurrency, requestsPerSecond: connection.rateLimit };
   return { connection, client, pool: pools.joinWhole(`${purpose} from remote ${remoteId}`, limits) };
 }
