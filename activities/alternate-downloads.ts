@@ -7,15 +7,13 @@ import { OriginPauses } from '../src/downloads/origin-pauses';
 import { PenstockError, asError } from '../src/errors';
 import { AlternateFiles } from '../src/fetching/alternate-files';
 import type { AlternateFile, DeclaredFile } from '../src/fetching/alternate-files';
-import { leaveAlone } from '../src/fetching/find-sources';
+import { COOL_DOWN, leaveAlone } from '../src/fetching/find-sources';
 import { SourceRemotes } from '../src/fetching/source-remotes';
 import { StorageError } from '../src/storage/storage-error';
 import type { ActivityDependencies } from './dependencies';
 
 /** Files in a row that an alternate content source has failed at: then it is left alone. */
 const mostFailures = 5;
-/** Seconds for which others leave it alone, too. */
-const coolDown = 300;
 
 /** An alternate content source has failed so often that it is not asked any more. */
 class LeftAlone extends PenstockError {}
@@ -130,9 +128,9 @@ export class AlternateDownloads {
     log.info('an alternate content source could not give a file', { alternate: alternateName, error: error.message });
     if (failures < mostFailures || this.leftAlone.has(alternateId)) return;
     this.leftAlone.add(alternateId);
-    log.warn('an alternate content source fails, and is left alone', { alternate: alternateName, seconds: coolDown });
+    log.warn('an alternate content source fails, and is left alone', { alternate: alternateName, seconds: COOL_DOWN });
     try {
-      await leaveAlone(this.dependencies.database.pool, { kind: 'alternate', id: alternateId }, coolDown);
+      await leaveAlone(this.dependencies.database.pool, { kind: 'alternate', id: alternateId });
     } catch (thrown) {
       log.warn('that an alternate content source fails is not written down', { error: asError(thrown) });
     }

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 
 import { DigestMismatch, DownloadFailed, SizeMismatch } from '../downloads/download-error';
-import { COOL_DOWN } from '../fetching/try-sources';
+import { COOL_DOWN } from '../fetching/find-sources';
 import { FileUnavailable } from './errors';
 import { FileChanged } from './growing-file';
 

@@ -70,11 +70,14 @@ function asSource(file: AlternateFile, original: FileSource): FileSource {
   };
 }
 
-/** Leaves a source alone for so many seconds: this one file at a remote, or all that an alternate content source has. */
-export async function leaveAlone(client: Queryable, origin: SourceReference, seconds: number): Promise<void> {
+/** Seconds for which a source is left alone that could not give a file. */
+export const COOL_DOWN = 300;
+
+/** Leaves a source alone for the cool-down: this one file at a remote, or all that an alternate content source has. */
+export async function leaveAlone(client: Queryable, origin: SourceReference): Promise<void> {
   await client.query(`update ${tableOf(origin)} set failed_until = now() + make_interval(secs => $2) where id = $1`, [
     origin.id,
-    seconds,
+    COOL_DOWN,
   ]);
 }
 

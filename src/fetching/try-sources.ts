@@ -4,13 +4,10 @@ import { InvalidDigest, WeakDigest } from '../downloads/digests';
 import { DownloadFailed, UnexpectedStatus, UnusableRemote } from '../downloads/download-error';
 import { InvalidSetting, PenstockError } from '../errors';
 import { RemoteNotFound } from '../repositories/errors';
-import { forgive, leaveAlone } from './find-sources';
+import { COOL_DOWN, forgive, leaveAlone } from './find-sources';
 import type { FileSource } from './find-sources';
 import type { LeasedRemotes } from './leased-remotes';
 import type { SourceRemote } from './source-remotes';
-
-/** Seconds for which a source is left alone that could not give a file. */
-export const COOL_DOWN = 300;
 
 /** A source was only asked about a file, and says that it has none: the next request asks it again. */
 export class SourceLacksFile extends PenstockError {
@@ -74,7 +71,7 @@ export async function trySources<T>(
       if (!(error instanceof DownloadFailed)) continue;
       waits.push(COOL_DOWN);
       if (source.origin.kind === 'alternate' && lacksOnlyThis(error)) continue;
-      await note(source, leaveAlone(pool, source.origin, COOL_DOWN));
+      await note(source, leaveAlone(pool, source.origin));
     }
   }
   return { reasons, retryAfter: waits.length === sources.length ? Math.min(...waits) : undefined };

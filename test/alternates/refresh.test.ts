@@ -206,8 +206,8 @@ describe('a refresh', () => {
     });
     expect(original).toMatchObject({ origin: { kind: 'remoteArtifact' }, remoteName: 'deferred', failedUntil: null });
     if (!alternate || !original) throw new Error('there are two');
-    await leaveAlone(pool(), alternate.origin, 60);
-    await leaveAlone(pool(), original.origin, 60);
+    await leaveAlone(pool(), alternate.origin);
+    await leaveAlone(pool(), original.origin);
     const [left, ...others] = await sourcesOf();
     expect(others).toEqual([]);
     expect(Number(left?.failedUntil)).toBeGreaterThan(Date.now() + 50_000);
